@@ -1,0 +1,1 @@
+"""The line: camera in, verdict out, by the deadline."""

@@ -1,0 +1,1 @@
+"""What a PLC sees of the line."""

@@ -1,0 +1,1 @@
+"""Makes a TensorFlow model into one verified model file for the device."""

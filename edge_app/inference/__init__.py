@@ -1,0 +1,1 @@
+"""Running a model: knows no web, no camera and no database."""

@@ -1,0 +1,154 @@
+"""One interpreter, warm, one caller at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_app.inference.budget import Deadline, Stopwatch, TooLate
+from edge_app.inference.bundle import ModelBundle
+from edge_app.inference.interpreter import Interpreter, default_runtime
+from edge_app.inference.preprocess import Image, Preprocessor, Roi
+from edge_app.inference.tasks import Prediction, interpret
+from edge_app.inference.tensor import Array, TensorInfo
+
+WARM_UP_RUNS = 3
+"""First invokes allocate and pack weights: the second is still slow, the fourth is not."""
+
+
+class Invoker(Protocol):
+    """What the engine needs of an interpreter; tests give it a stalling one."""
+
+    runtime: str
+    threads: int
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]: ...  # noqa: D102 - see Interpreter
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]: ...  # noqa: D102 - see Interpreter
+    def invoke(self, tensors: Mapping[str, Array]) -> dict[str, Array]: ...  # noqa: D102
+
+
+class Engine:
+    """Runs one model on pictures or tensors.
+
+    Args:
+        bundle: The model.
+        runtime: A runtime's name; empty for the device's default.
+        threads: Threads for one invoke.
+        load: Makes the interpreter; a seam for tests.
+
+    Raises:
+        ModelFailed: The runtime refuses the model.
+        ValueError: The model's input can't take the contract's pictures.
+    """
+
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        runtime: str = "",
+        threads: int = 1,
+        load: Callable[[bytes, str, int], Invoker] = Interpreter,
+    ) -> None:
+        self.bundle = bundle
+        self.spec = bundle.spec
+        self._invoker = load(bundle.flatbuffer, runtime or default_runtime(), threads)
+        self._lock = threading.Lock()
+        contract = bundle.spec.contract
+        self._preprocessor = Preprocessor(contract, self.inputs[0]) if contract else None
+
+    @property
+    def runtime(self) -> str:
+        """The runtime in use."""
+        return self._invoker.runtime
+
+    @property
+    def threads(self) -> int:
+        """Threads for one invoke."""
+        return self._invoker.threads
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """The model's inputs."""
+        return self._invoker.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """The model's outputs."""
+        return self._invoker.outputs
+
+    def warm(self, runs: int = WARM_UP_RUNS) -> float:
+        """Run the model on grey a few times; returns the last run's milliseconds."""
+        tensors = {
+            tensor.name: np.zeros([max(1, size) for size in tensor.shape], dtype=tensor.dtype)
+            for tensor in self.inputs
+        }
+        spent_ms = 0.0
+        for _ in range(runs):
+            stopwatch = Stopwatch()
+            with self._lock:
+                self._invoker.invoke(tensors)
+            spent_ms = stopwatch.lap("invoke")
+        return spent_ms
+
+    def predict(
+        self,
+        image: Image,
+        *,
+        roi: Roi | None = None,
+        deadline: Deadline | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> Prediction:
+        """What the model says of one picture.
+
+        Args:
+            image: Blue-green-red, any size.
+            roi: The part of it to look at.
+            deadline: Bounds the wait for the interpreter.
+            stopwatch: Gets the laps `preprocess`, `wait`, `invoke` and `postprocess`.
+
+        Raises:
+            TooLate: The deadline passed before the model began.
+            ModelFailed: The runtime gave up.
+            ValueError: The model takes no pictures, or the ROI lies outside this one.
+        """
+        if self._preprocessor is None:
+            raise ValueError(f"model {self.spec.name} takes tensors, not pictures")
+        stopwatch = stopwatch or Stopwatch()
+        pixels, _ = self._preprocessor.fit(roi.cut(image) if roi else image)
+        tensor = self._preprocessor.normalise(pixels)
+        stopwatch.lap("preprocess")
+        outputs = self.run({self.inputs[0].name: tensor}, deadline=deadline, stopwatch=stopwatch)
+        prediction = interpret(self.spec.task, outputs)
+        stopwatch.lap("postprocess")
+        return prediction
+
+    def run(
+        self,
+        tensors: Mapping[str, Array],
+        *,
+        deadline: Deadline | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Run the model on ready tensors; real (dequantized) values by output name.
+
+        Raises:
+            TooLate: The deadline passed before the model began.
+            ModelFailed: The runtime gave up, or the arrays don't fit.
+        """
+        stopwatch = stopwatch or Stopwatch()
+        if not self._lock.acquire(timeout=-1 if deadline is None else deadline.left_s()):
+            raise TooLate("the model was still busy with another picture at the deadline")
+        try:
+            stopwatch.lap("wait")
+            if deadline is not None:
+                deadline.check("the model began")
+            raw = self._invoker.invoke(tensors)
+        finally:
+            self._lock.release()
+        stopwatch.lap("invoke")
+        return {info.name: info.dequantize(raw[info.name]) for info in self.outputs}

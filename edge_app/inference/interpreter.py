@@ -1,0 +1,152 @@
+"""The only file that imports a TFLite runtime."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edge_app.inference.tensor import Array, TensorInfo
+
+RUNTIMES: dict[str, str] = {
+    "litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
+"""Name of a runtime and the module that holds its `Interpreter`; the default one first.
+
+One process loads one of them: the libraries' symbols mix otherwise.
+"""
+
+DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
+
+
+class ModelFailed(Exception):  # noqa: N818 - the glossary's name, read as a sentence where it is raised
+    """The runtime would not load or run the model; the message is the runtime's own."""
+
+
+def installed_runtimes() -> dict[str, str]:
+    """Runtimes found on this device with their versions, without importing any."""
+    found = {}
+    for runtime, module in RUNTIMES.items():
+        if importlib.util.find_spec(module.split(".")[0]) is not None:
+            found[runtime] = importlib.metadata.version(DISTRIBUTIONS[runtime])
+    return found
+
+
+def default_runtime() -> str:
+    """The runtime that is used where nothing was measured or set.
+
+    Raises:
+        ModelFailed: None is installed.
+    """
+    for runtime in installed_runtimes():
+        return runtime
+    raise ModelFailed("no TFLite runtime is installed; expected ai-edge-litert or tflite-runtime")
+
+
+class Interpreter:
+    """One loaded model. Not thread-safe: the caller lets one thread in at a time.
+
+    Args:
+        flatbuffer: The model; kept alive here as long as the runtime reads from it.
+        runtime: A name in `RUNTIMES`.
+        threads: Threads the runtime may use for one invoke.
+
+    Raises:
+        ModelFailed: The runtime is missing or refuses the model.
+    """
+
+    def __init__(self, flatbuffer: bytes, runtime: str, threads: int = 1) -> None:
+        self.runtime = runtime
+        self.threads = threads
+        self._flatbuffer = flatbuffer
+        try:
+            module = importlib.import_module(RUNTIMES[runtime])
+        except ImportError as error:
+            raise ModelFailed(f"runtime {runtime} can't be imported: {error}") from error
+        try:
+            self._tflite = module.Interpreter(model_content=flatbuffer, num_threads=threads)
+            self._tflite.allocate_tensors()
+            self._inputs, self._outputs = _border(self._tflite)
+        # The runtimes raise ValueError, RuntimeError and SystemError as they please.
+        except (ValueError, RuntimeError, SystemError, TypeError, KeyError) as error:
+            raise ModelFailed(f"{runtime} refuses the model: {_one_line(error)}") from error
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """The model's inputs, in the signature's order."""
+        return tuple(_info(name, details) for name, details in self._inputs.items())
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """The model's outputs, in the signature's order."""
+        return tuple(_info(name, details) for name, details in self._outputs.items())
+
+    def invoke(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the model once.
+
+        Args:
+            tensors: One array for each input, of its exact shape and type.
+
+        Returns:
+            Copies of the outputs by name, as the model gave them (integers stay integers).
+
+        Raises:
+            ModelFailed: The runtime gave up, or the arrays don't fit.
+        """
+        if tensors.keys() != self._inputs.keys():
+            raise ModelFailed(
+                f"expected inputs {', '.join(self._inputs)}; got {', '.join(tensors) or 'none'}"
+            )
+        try:
+            for name, details in self._inputs.items():
+                self._tflite.set_tensor(details["index"], tensors[name])
+            self._tflite.invoke()
+            # get_tensor copies; a view would change under the caller at the next invoke.
+            return {
+                name: self._tflite.get_tensor(details["index"])
+                for name, details in self._outputs.items()
+            }
+        except (ValueError, RuntimeError, SystemError, TypeError) as error:
+            raise ModelFailed(f"{self.runtime} failed to run it: {_one_line(error)}") from error
+
+
+def _border(tflite: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs and outputs by name: the signature's names where the model has exactly one."""
+    signatures = tflite.get_signature_list()
+    if len(signatures) == 1:
+        (key,) = signatures
+        runner = tflite.get_signature_runner(key)
+        inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        graph = {d["index"] for d in tflite.get_input_details()}
+        # A signature may leave out an input that the graph still has; then the graph decides.
+        if {d["index"] for d in inputs.values()} == graph and outputs:
+            return inputs, outputs
+    return _by_name(tflite.get_input_details()), _by_name(tflite.get_output_details())
+
+
+def _by_name(details: list[dict[str, Any]]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for position, entry in enumerate(details):
+        name = entry["name"] or f"tensor_{position}"
+        named[name if name not in named else f"{name}_{position}"] = entry
+    return named
+
+
+def _info(name: str, details: dict[str, Any]) -> TensorInfo:
+    scale, zero_point = details["quantization"]
+    return TensorInfo(
+        name=name,
+        shape=tuple(int(size) for size in details["shape"]),
+        dtype=np.dtype(details["dtype"]).name,
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

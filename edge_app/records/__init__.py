@@ -1,0 +1,1 @@
+"""What was inspected: rows in SQLite, pictures on disk."""
