@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_app.inference.durable import write_durably
 from edge_app.inference.judge import Limits
 from edge_app.inference.preprocess import Contract
 from edge_app.inference.tasks import Task, check_labels
@@ -153,21 +153,7 @@ class ModelBundle:
 
 def write_bundle(path: Path, bundle: ModelBundle) -> None:
     """Write a model file so that at any moment the old or the whole new one is there."""
-    content = pack_bundle(bundle)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_durably(path, pack_bundle(bundle))
 
 
 def pack_bundle(bundle: ModelBundle) -> bytes:

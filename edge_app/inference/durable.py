@@ -1,0 +1,52 @@
+"""Files that survive a power cut: the old content or the whole new one, never a mix."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PARTIAL_SUFFIX = ".partial"
+"""Ending of a file that is being written; found after a crash, it is rubbish."""
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Put `content` at `path` so that at any moment the old or the whole new file is there.
+
+    Raises:
+        OSError: The disk is full, read-only or gone; the old file is untouched.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def link_durably(path: Path, target: str) -> None:
+    """Make `path` a symbolic link to `target`, replacing what was there in one step.
+
+    Raises:
+        OSError: The disk is full, read-only or gone; the old link is untouched.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(target)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in a folder last: they live in the folder, not in the file."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
