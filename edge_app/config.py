@@ -1,0 +1,289 @@
+"""Every setting: name, type, default and why. Read once, in each program's `__main__`.
+
+Defaults below < the TOML file < `LINESIDE_<TABLE>__<KEY>` in the environment, e.g.
+`LINESIDE_APP__PORT=8081` or `LINESIDE_CAMERAS__CAM1__PLC_PORT=8091`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+EXIT_CONFIG = 78
+"""sysexits.h EX_CONFIG: systemd does not restart a program that says so."""
+
+ENV_PREFIX = "LINESIDE_"
+
+T = TypeVar("T")
+
+
+class ConfigError(Exception):
+    """A setting is unknown, of the wrong type or out of range; one sentence naming it."""
+
+
+def setting(
+    default: Any,
+    why: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A field with its reason and its range, from which docs/settings.md is made."""
+    metadata = {"why": why, "low": low, "high": high}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """Where everything that must outlive a restart is kept."""
+
+    dir: str = setting("./lineside-data", "Models, jobs, records and pictures live below it.")
+    socket_dir: str = setting(
+        "", "Control sockets; empty: the folder `run` below `dir`. Under systemd /run/lineside."
+    )
+    images_max_mb: int = setting(
+        2000, "Pictures kept at most; the oldest inspections' go first.", low=1, high=10_000_000
+    )
+    images_min_free_mb: int = setting(
+        500, "Below this much free disk no picture is kept at all.", low=0, high=10_000_000
+    )
+    keep_ok_one_in: int = setting(
+        10,
+        "One in N pictures of OK parts is kept (0: none); all others always.",
+        low=0,
+        high=1_000_000,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettings:
+    """The web app: people, HMIs and uploads."""
+
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 lets the LAN in.")
+    port: int = setting(8080, "Port to listen on.", low=1, high=65535)
+    threads: int = setting(
+        8, "Requests in work at once; uploads may hold at most half of them.", low=2, high=64
+    )
+    deadline_ms: float = setting(
+        200, "Budget of an upload from the arrival of its last byte.", low=1, high=60_000
+    )
+    deadline_max_ms: float = setting(
+        10_000, "Longest deadline that `X-Deadline-Ms` may ask for.", low=1, high=600_000
+    )
+    max_body_mb: int = setting(
+        16, "Largest request body; larger ones are refused while they arrive.", low=1, high=1024
+    )
+    max_megapixels: float = setting(
+        40, "Largest picture, read from its header before it is decoded.", low=0.01, high=200
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSettings:
+    """How models are run."""
+
+    model: str = setting(
+        "", "Model of the app's `/predict`; empty: the model of the first camera's job."
+    )
+    runtime: Literal["", "litert", "tflite-runtime"] = setting(
+        "", "Pins the runtime; empty: what was measured to be fastest here."
+    )
+    threads: int = setting(
+        0, "Pins the threads of one invoke; 0: what was measured.", low=0, high=64
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSettings:
+    """One camera and the line behind it: one `lineside-camera` process."""
+
+    source: str = setting(
+        "pattern:",
+        "Where frames come from: `folder:PATH`, `pattern:`, `v4l2:/dev/v4l/by-id/...`, "
+        "`rtsp://...`, `http://...`, `file:PATH`, `aravis:ADDRESS`, `picamera:`.",
+    )
+    job: int = setting(1, "Job that is loaded at the start.", low=1, high=999)
+    free_run_hz: float = setting(
+        0, "Parts inspected per second without any trigger; 0: only triggers.", low=0, high=100
+    )
+    deadline_ms: float = setting(200, "Budget of a part from its trigger.", low=1, high=10_000)
+    max_frame_age_ms: float = setting(
+        500, "An older frame is stale: no decision, code 32.", low=1, high=60_000
+    )
+    frame_rate_hz: float = setting(
+        0, "Rate asked of the camera, or of a drawn or stored source; 0: its own.", low=0, high=500
+    )
+    width_px: int = setting(0, "Width asked of the camera; 0: its own.", low=0, high=20_000)
+    height_px: int = setting(0, "Height asked of the camera; 0: its own.", low=0, high=20_000)
+    rotation: Literal[0, 90, 180, 270] = setting(0, "Degrees by which pictures are turned.")
+    plc: Literal["off", "read", "control"] = setting(
+        "control", "What the PLC port allows: nothing, reading, or triggers and jobs too."
+    )
+    plc_host: str = setting("127.0.0.1", "Address of the PLC port; 0.0.0.0 lets the LAN in.")
+    plc_port: int = setting(8090, "Port of the PLC listener.", low=1, high=65535)
+    plc_allow: str = setting(
+        "", "Addresses or networks that may use the PLC port, comma-separated; empty: all."
+    )
+    replay_window_s: float = setting(
+        2, "For this long the same trigger number gets the stored answer.", low=0, high=3600
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of all programs; each program uses its own tables."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    app: AppSettings = field(default_factory=AppSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    cameras: dict[str, CameraSettings] = field(default_factory=dict)
+
+    @property
+    def data_dir(self) -> Path:
+        """The data directory."""
+        return Path(self.data.dir)
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the cameras' control sockets are."""
+        return Path(self.data.socket_dir) if self.data.socket_dir else self.data_dir / "run"
+
+    def camera(self, name: str) -> CameraSettings:
+        """One camera's settings.
+
+        Raises:
+            ConfigError: There is no such camera.
+        """
+        if name not in self.cameras:
+            known = ", ".join(self.cameras) or "none"
+            raise ConfigError(f"no [cameras.{name}] in the settings; there are: {known}")
+        return self.cameras[name]
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        path: The TOML file; None for defaults and environment only.
+        environ: The environment; the process's own by default.
+
+    Raises:
+        ConfigError: The file can't be read, or a setting is wrong; names the key.
+    """
+    document: dict[str, Any] = {}
+    if path is not None:
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"can't read the settings {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    _merge_environment(document, os.environ if environ is None else environ)
+    return _settings(document)
+
+
+def _merge_environment(document: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(ENV_PREFIX) or "__" not in variable:
+            continue
+        *tables, key = variable.removeprefix(ENV_PREFIX).lower().split("__")
+        table = document
+        for name in tables:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{variable}: {name} is a single setting, not a table")
+        try:
+            table[key] = json.loads(text)
+        except json.JSONDecodeError:
+            table[key] = text
+
+
+def _settings(document: dict[str, Any]) -> Settings:
+    tables = {f.name: f for f in dataclasses.fields(Settings)}
+    for name in document:
+        if name not in tables:
+            raise ConfigError(f"unknown table [{name}]; expected one of {', '.join(tables)}")
+    cameras = document.get("cameras", {})
+    if not isinstance(cameras, dict):
+        raise ConfigError("[cameras] must hold one table for each camera, e.g. [cameras.cam1]")
+    for name in cameras:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name):
+            raise ConfigError(
+                f"camera name {name!r}: expected 1 to 32 of a-z, 0-9, - and _, "
+                "because it becomes a file name"
+            )
+    return Settings(
+        data=_table(DataSettings, "data", document.get("data", {})),
+        app=_table(AppSettings, "app", document.get("app", {})),
+        inference=_table(InferenceSettings, "inference", document.get("inference", {})),
+        cameras={
+            name: _table(CameraSettings, f"cameras.{name}", table)
+            for name, table in cameras.items()
+        },
+    )
+
+
+def _table(kind: type[T], path: str, entries: Any) -> T:
+    if not isinstance(entries, dict):
+        raise ConfigError(f"[{path}] must be a table, got {entries!r}")
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # T is a dataclass
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in entries.items():
+        if key not in fields:
+            raise ConfigError(f"unknown setting {key!r} in [{path}]; known: {', '.join(fields)}")
+        values[key] = _checked(f"{path}.{key}", value, hints[key], fields[key].metadata)
+    return kind(**values)
+
+
+def _checked(path: str, value: Any, expected: Any, metadata: Mapping[str, Any]) -> Any:
+    if typing.get_origin(expected) is Literal:
+        if value not in typing.get_args(expected) or isinstance(value, bool):
+            choices = ", ".join(repr(choice) for choice in typing.get_args(expected))
+            raise ConfigError(f"{path}: expected one of {choices}; got {value!r}")
+        return value
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        raise ConfigError(
+            f"{path}: expected {_words(expected)}, got {type(value).__name__} {value!r}"
+        )
+    low, high = metadata.get("low"), metadata.get("high")
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        raise ConfigError(f"{path}: expected {low:g} to {high:g}, got {value!r}")
+    return value
+
+
+def _words(expected: type | types.UnionType) -> str:
+    names: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "a bool"}
+    return names.get(expected, str(expected))
+
+
+def to_toml(settings: Settings) -> str:
+    """The settings in force, as a file that `load_settings` reads back to the same."""
+    lines = []
+    for name in ("data", "app", "inference"):
+        lines += _toml_table(name, getattr(settings, name))
+    for name, camera in settings.cameras.items():
+        lines += _toml_table(f"cameras.{name}", camera)
+    return "\n".join(lines)
+
+
+def _toml_table(path: str, table: Any) -> list[str]:
+    lines = [f"[{path}]"]
+    for entry in dataclasses.fields(table):
+        # JSON's strings and numbers are TOML's too.
+        value = json.dumps(getattr(table, entry.name), ensure_ascii=False)
+        lines.append(f"{entry.name} = {value}")
+    return [*lines, ""]

@@ -1,0 +1,56 @@
+"""Inspection ids: never used twice, whatever happens to the power or the disk."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+
+LEASE = 1000
+"""Ids reserved by one commit. A restart gives up what was left of them: 32 bits last for
+four million restarts."""
+
+WITHOUT_DISK = 1 << 31
+"""Ids from here on were given while the disk would not reserve any."""
+
+log = logging.getLogger(__name__)
+
+
+class Ids:
+    """Hands out ids from a block that the database reserved beforehand.
+
+    When the disk refuses to reserve a block, ids come from the upper half of the 32 bits,
+    seeded by the wall clock's seconds: inspecting goes on, and they can't meet the others.
+
+    Args:
+        lease: Reserves that many ids durably; `Database.lease_ids`.
+    """
+
+    def __init__(self, lease: Callable[[int], range]) -> None:
+        self._lease = lease
+        self._lock = threading.Lock()
+        self._block = iter(range(0))
+        self._emergency = WITHOUT_DISK
+        self._failing = False
+
+    def next(self) -> int:
+        """An id that nobody else has or will ever get."""
+        with self._lock:
+            for value in self._block:
+                return value
+            try:
+                self._block = iter(self._lease(LEASE))
+            except sqlite3.Error as error:
+                return self._without_disk(error)
+            self._failing = False
+            return next(self._block)
+
+    def _without_disk(self, error: sqlite3.Error) -> int:
+        if not self._failing:
+            log.error("the disk reserves no inspection ids, going on without it: %s", error)
+        self._failing = True
+        now = WITHOUT_DISK + int(time.time()) % WITHOUT_DISK
+        self._emergency = max(self._emergency + 1, now)
+        return self._emergency

@@ -1,0 +1,89 @@
+"""What is kept of one part or upload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_app.inference.judge import Code, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One trigger handled end to end, as it is recorded.
+
+    Args:
+        id: Never used twice, not even after a power cut.
+        camera: The camera's name; `upload` for pictures that were sent to the app.
+        source: Who fired it: `plc`, `modbus`, `page`, `free`, `upload`.
+        trigger: The PLC's number 1..65535; 0 for an upload.
+        part: The part's id as the PLC gave it.
+        job: The job's number; 0 without one.
+        model: Name and version of the model, e.g. `flange/3`.
+        decision: What the line was told.
+        code: Why there is no decision, or 0.
+        reason: The same in words, with the numbers that decided.
+        label: What the model favoured.
+        label_index: That label's place, -1 without one.
+        score: How sure it was, 0..1.
+        scores: Score of every label.
+        laps_ms: Milliseconds of each stage.
+        total_ms: From the trigger (or the last byte) to the decision.
+        captured_at: Wall clock of the exposure, seconds since 1970.
+        late_decision: What came after the deadline and was never sent; empty mostly.
+        late_ms: When it came, from the trigger.
+        warning: A warning code of the PLC contract, or 0.
+        image: File name of the kept picture below the images folder, or empty.
+        test: A test shot: kept, but not counted.
+    """
+
+    id: int
+    camera: str
+    source: str
+    trigger: int = 0
+    part: str = ""
+    job: int = 0
+    model: str = ""
+    decision: Decision = Decision.NONE
+    code: Code = Code.INTERNAL
+    reason: str = "not inspected"
+    label: str = ""
+    label_index: int = -1
+    score: float = 0.0
+    scores: Mapping[str, float] = field(default_factory=dict)
+    laps_ms: Mapping[str, float] = field(default_factory=dict)
+    total_ms: float = 0.0
+    captured_at: float = field(default_factory=time.time)
+    late_decision: str = ""
+    late_ms: float = 0.0
+    warning: Code = Code.FINE
+    image: str = ""
+    test: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The form the API shows."""
+        return {
+            "id": self.id,
+            "camera": self.camera,
+            "source": self.source,
+            "trigger": self.trigger,
+            "part": self.part,
+            "job": self.job,
+            "model": self.model,
+            "verdict": str(self.decision),
+            "code": int(self.code),
+            "reason": self.reason,
+            "label": self.label,
+            "score": round(self.score, 5),
+            "scores": {label: round(score, 5) for label, score in self.scores.items()},
+            "laps_ms": {stage: round(ms, 3) for stage, ms in self.laps_ms.items()},
+            "total_ms": round(self.total_ms, 3),
+            "captured_at": self.captured_at,
+            "late_verdict": self.late_decision,
+            "late_ms": round(self.late_ms, 3),
+            "warning": int(self.warning),
+            "image": self.image,
+            "test": self.test,
+        }

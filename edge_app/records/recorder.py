@@ -1,0 +1,121 @@
+"""The thread that commits inspections, so that a slow disk never holds the line."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import deque
+from pathlib import Path
+
+from edge_app.records.database import Database
+from edge_app.records.inspection import Inspection
+
+MAX_WAITING = 20_000
+"""Inspections kept in memory while the disk refuses them: some hours of a quick line, 40 MB."""
+
+BATCH = 200
+RETRY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Commits inspections in order, several at once when they come quicker than the disk.
+
+    While the disk fails, inspections wait in memory and are committed when it is back.
+
+    Args:
+        path: The database file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: deque[tuple[Inspection, threading.Event]] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._lost = 0
+        self._failing = ""
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin committing."""
+        self._thread.start()
+
+    @property
+    def failing(self) -> str:
+        """Why the disk takes no records at present; empty when it does."""
+        return self._failing
+
+    @property
+    def waiting(self) -> int:
+        """Inspections not yet on disk."""
+        return len(self._waiting)
+
+    @property
+    def lost(self) -> int:
+        """Inspections given up because the disk failed for too long."""
+        return self._lost
+
+    def add(self, inspection: Inspection) -> threading.Event:
+        """Queue an inspection; the event is set once it is safe on disk."""
+        committed = threading.Event()
+        with self._changed:
+            if len(self._waiting) >= MAX_WAITING:
+                # The oldest goes: what just happened is what a person will ask for.
+                self._waiting.popleft()
+                self._lost += 1
+            self._waiting.append((inspection, committed))
+            self._changed.notify()
+        return committed
+
+    def stop(self, within_s: float = 1.0) -> None:
+        """Commit what waits, as far as the disk lets it within the time given."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(within_s)
+        if self._waiting:
+            log.error("%d inspections could not be recorded", len(self._waiting))
+
+    def _run(self) -> None:
+        database: Database | None = None
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._stopping)
+                batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
+            if not batch:
+                break
+            try:
+                database = database or Database(self._path)
+                database.add(inspection for inspection, _ in batch)
+            except (sqlite3.Error, OSError) as error:
+                self._failed(error)
+                if database is not None:
+                    database.close()
+                database = None
+                with self._changed:
+                    if self._stopping:
+                        break
+                    self._changed.wait_for(lambda: self._stopping, timeout=RETRY_S)
+                continue
+            self._committed(batch)
+        if database is not None:
+            database.close()
+
+    def _committed(self, batch: list[tuple[Inspection, threading.Event]]) -> None:
+        with self._changed:
+            for entry in batch:
+                # The head may have been given up meanwhile.
+                if self._waiting and self._waiting[0] is entry:
+                    self._waiting.popleft()
+        for _, committed in batch:
+            committed.set()
+        if self._failing:
+            log.warning("the disk takes records again")
+        self._failing = ""
+
+    def _failed(self, error: Exception) -> None:
+        if not self._failing:
+            log.error("the disk takes no records, keeping them in memory: %s", error)
+        self._failing = str(error) or type(error).__name__
