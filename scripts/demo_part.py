@@ -1,0 +1,425 @@
+"""The demo's part, drawn from above: a turned steel flange with six bolt holes, sound or flawed.
+
+Lengths are in outer radii of the flange, x to the right, y down, z towards the camera.
+Radiance is linear; `demo_photo` makes a photograph of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.float32]
+"""One value for each fine pixel of the part's window."""
+
+SUPERSAMPLE = 1.5
+"""Fine pixels for one pixel of the photograph, each way: edges and scratches stay smooth."""
+
+MARGIN = 1.06
+BORE, HUB, GROOVE, RIM = 0.27, 0.46, (0.555, 0.592), 0.962
+HOLES, HOLE_CIRCLE, HOLE_RADIUS, HOLE_BEVEL = 6, 0.77, 0.086, 0.017
+HUB_HEIGHT, THICKNESS, CAMERA_HEIGHT = 0.16, 0.30, 4.5
+
+# Surface by radius: (radius, slope outward, reflectance, height). Between them it is linear.
+PROFILE = (
+    (0.000, 0.00, 0.40, HUB_HEIGHT),
+    (BORE, -0.75, 0.62, HUB_HEIGHT),
+    (BORE + 0.018, -0.75, 0.62, HUB_HEIGHT),
+    (BORE + 0.022, 0.00, 0.72, HUB_HEIGHT),
+    (HUB - 0.022, 0.00, 0.72, HUB_HEIGHT),
+    (HUB - 0.016, 0.80, 0.70, HUB_HEIGHT),
+    (HUB, 2.60, 0.50, 0.10),
+    (HUB + 0.026, 2.00, 0.42, 0.02),
+    (HUB + 0.040, 0.15, 0.52, 0.00),
+    (GROOVE[0] - 0.004, 0.00, 0.58, 0.00),
+    (GROOVE[0] + 0.004, 1.40, 0.22, -0.03),
+    (GROOVE[0] + 0.012, 0.00, 0.17, -0.05),
+    (GROOVE[1] - 0.012, 0.00, 0.17, -0.05),
+    (GROOVE[1] - 0.004, -1.40, 0.22, -0.03),
+    (GROOVE[1] + 0.004, 0.00, 0.58, 0.00),
+    (RIM - 0.004, 0.00, 0.58, 0.00),
+    (RIM + 0.004, 0.85, 0.60, 0.00),
+    (0.994, 0.95, 0.55, -0.03),
+    (1.010, 1.60, 0.30, -0.05),
+    (1.200, 1.60, 0.20, -0.05),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """A lamp at a place above the part; the larger its `spread`, the softer sheen and shadow."""
+
+    place: tuple[float, float, float]
+    strength: float
+    spread: float
+
+    def cast(self, height: float) -> tuple[float, float]:
+        """How far the shadow of something `height` above the ground falls."""
+        x, y, z = self.place
+        return -x / z * height, -y / z * height
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where the part lies in the photograph: centre and radius in pixels, angles in radians.
+
+    Args:
+        x_px: Centre, from the left.
+        y_px: Centre, from the top.
+        radius_px: Outer radius.
+        turn: How far it is turned.
+        tilt: Shortening across `tilt_axis`, for a camera that is not quite upright.
+        tilt_axis: Direction of the shortening.
+        off_axis: The centre's place seen from the picture's centre, in radii.
+    """
+
+    x_px: float
+    y_px: float
+    radius_px: float
+    turn: float
+    tilt: float
+    tilt_axis: float
+    off_axis: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """Metal broken out of an edge: at an angle, of a half width and a depth."""
+
+    edge: float
+    angle: float
+    half_width: float
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A line scored into the face: points in the part's own frame, width in pixels."""
+
+    points: Field
+    width_px: float
+    contrast: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flaws:
+    """What is wrong with a part; nothing for a good one.
+
+    Args:
+        chips: Broken edges.
+        scratches: Scored lines; the faintest are handling marks that a good part has too.
+        holes: For each missing hole its radius as a share of the right one: 0 not begun,
+            small for one that was only centred.
+    """
+
+    chips: tuple[Chip, ...] = ()
+    scratches: tuple[Scratch, ...] = ()
+    holes: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What the lathe left: how the metal shines and the marks that every part has.
+
+    Args:
+        gloss: Spread of the sheen along the grooves; the smaller, the narrower its wedges.
+        grooves: Depth of the turning marks.
+        stain: Strength of oil and water stains.
+        marking: Text marked on the flange.
+    """
+
+    gloss: float
+    grooves: float
+    stain: float
+    marking: str
+
+
+def on_face(points: Field) -> NDArray[np.bool_]:
+    """Which points of the part's own frame lie on its turned faces."""
+    radius, angle = np.hypot(points[:, 0], points[:, 1]), np.arctan2(points[:, 1], points[:, 0])
+    pitch = 2 * np.pi / HOLES
+    aside = angle - np.rint(angle / pitch) * pitch
+    to_hole = np.hypot(radius * np.cos(aside) - HOLE_CIRCLE, radius * np.sin(aside))
+    flat = (radius > BORE + 0.03) & (radius < RIM) & (np.abs(radius - HUB) > 0.04)
+    grooved = (radius > GROOVE[0]) & (radius < GROOVE[1])
+    return np.asarray(flat & ~grooved & (to_hole > HOLE_RADIUS + HOLE_BEVEL))
+
+
+class Window:
+    """The square of fine pixels around a part, in the part's coordinates.
+
+    Args:
+        pose: Where the part lies.
+        rng: For the grain of surfaces.
+    """
+
+    def __init__(self, pose: Pose, rng: np.random.Generator) -> None:
+        reach = int(np.ceil(pose.radius_px * MARGIN)) + 1
+        self.left, self.top = int(pose.x_px) - reach, int(pose.y_px) - reach
+        self.side_px = 2 * reach
+        self.fine = int(self.side_px * SUPERSAMPLE)
+        steps = (np.arange(self.fine, dtype=np.float32) + 0.5) / SUPERSAMPLE
+        x = ((steps + self.left - pose.x_px) / pose.radius_px)[None, :].astype(np.float32)
+        y = ((steps + self.top - pose.y_px) / pose.radius_px)[:, None].astype(np.float32)
+        across = x * np.cos(pose.tilt_axis) + y * np.sin(pose.tilt_axis)
+        self.x: Field = (x + across * (pose.tilt * np.cos(pose.tilt_axis))).astype(np.float32)
+        self.y: Field = (y + across * (pose.tilt * np.sin(pose.tilt_axis))).astype(np.float32)
+        self.r, self.angle = cv2.cartToPolar(self.x, self.y)
+        safe = np.maximum(self.r, 1e-3)
+        self.cos, self.sin = self.x / safe, self.y / safe
+        self.own_angle = np.mod(self.angle - np.float32(pose.turn), np.float32(2 * np.pi))
+        self.pose, self.rng = pose, rng
+
+    def softly(self, distance: Field) -> Field:
+        """1 where a distance (radii) is negative, 0 where positive, one fine pixel of ramp."""
+        ramp = np.float32(self.pose.radius_px * SUPERSAMPLE)
+        return np.clip(np.float32(0.5) - distance * ramp, 0, 1)
+
+    def by_radius(self, table: Field) -> Field:
+        """Values of a table over radius 0..1.2, without interpolation."""
+        index = (self.r * np.float32((len(table) - 1) / 1.2)).astype(np.int32)
+        return np.take(table, index, mode="clip")
+
+    def clouds(self, cells: int) -> Field:
+        """Smooth noise, about -2..2, with so many cells across the window."""
+        grid = self.rng.standard_normal((cells, cells), dtype=np.float32)
+        return _field(cv2.resize(grid, (self.fine, self.fine), interpolation=cv2.INTER_CUBIC))
+
+    def around(self, texture: Field) -> Field:
+        """A texture whose rows are radii 0..1.2 and whose columns are the part's own angle."""
+        rows, columns = texture.shape
+        wrapped = np.hstack([texture, texture[:, :1]])
+        return _field(
+            cv2.remap(
+                wrapped,
+                self.own_angle * np.float32(columns / (2 * np.pi)),
+                self.r * np.float32((rows - 1) / 1.2),
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        )
+
+    def pixels(self, points: Field) -> NDArray[np.int32]:
+        """Fine pixels of points in the part's own frame, in sixteenths for OpenCV."""
+        cos, sin = np.cos(self.pose.turn), np.sin(self.pose.turn)
+        x = points[:, 0] * cos - points[:, 1] * sin
+        y = points[:, 0] * sin + points[:, 1] * cos
+        scale = self.pose.radius_px
+        fine_x = (x * scale + self.pose.x_px - self.left) * SUPERSAMPLE
+        fine_y = (y * scale + self.pose.y_px - self.top) * SUPERSAMPLE
+        return np.rint(np.stack([fine_x, fine_y], axis=1) * 16).astype(np.int32)
+
+
+def _field(values: Any) -> Field:
+    return np.asarray(values, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A part as the camera gets it, one value for each fine pixel.
+
+    Args:
+        metal: Radiance of steel, of the lamp's colour.
+        ground: Share of the belt's radiance that shows through bore and holes.
+        cover: 1 where the part is, 0 beside it.
+    """
+
+    metal: Field
+    ground: Field
+    cover: Field
+
+
+def draw_part(window: Window, finish: Finish, flaws: Flaws, lights: Sequence[Light]) -> Drawing:
+    """Draw a part.
+
+    Args:
+        window: The pixels to draw.
+        finish: What the metal is like.
+        flaws: What is wrong with it.
+        lights: Lamps, the strongest first.
+    """
+    slope, shine = _surface(window, finish)
+    hole, bevel = _holes(window, flaws)
+    broken, gone = _chips(window, flaws.chips)
+    metal = _surroundings(window)
+    for light in lights:
+        metal += _sheen(window, light, slope, finish.gloss) * (1 - _hub_shadow(window, light))
+    metal *= shine
+    _bevels(metal, bevel, lights[0])
+    _marks(metal, window, finish, 1 - hole)
+    _break(metal, window, broken)
+    _scratches(metal, window, flaws.scratches, (1 - hole) * (1 - broken))
+    ground = _open(metal, window, hole, lights[0])
+    return Drawing(metal, ground, window.softly(window.r - 1) * (1 - gone))
+
+
+def _surface(window: Window, finish: Finish) -> tuple[Field, Field]:
+    """Slope outward and reflectance of the turned faces, tool marks included."""
+    radii = np.linspace(0, 1.2, 1200)
+    knots = np.array(PROFILE)
+    slope = _field(np.interp(radii, knots[:, 0], knots[:, 1]))
+    shine = _field(np.interp(radii, knots[:, 0], knots[:, 2]))
+    rng = window.rng
+    # The feed of the tool: a fine, even wave; and the rings where it dwelt or chattered.
+    feed = np.sin(radii * 2 * np.pi * rng.uniform(70, 110) + rng.uniform(0, 6))
+    rings = np.repeat(rng.standard_normal(300), 4) + np.repeat(rng.standard_normal(100), 12)
+    slope += _field(finish.grooves * (0.05 * feed + 0.06 * rings))
+    shine *= _field(1 + finish.grooves * 0.05 * np.repeat(rng.standard_normal(150), 8))
+    streaks = cv2.blur(rng.standard_normal((300, 96), dtype=np.float32), (13, 1))
+    texture = window.around(_field(streaks))
+    return window.by_radius(slope) + texture * np.float32(0.16 * finish.grooves), window.by_radius(
+        shine
+    ) * (1 + texture * np.float32(0.22 * finish.grooves))
+
+
+def _sheen(window: Window, light: Light, slope: Field, gloss: float) -> Field:
+    """Light that turned metal throws to the camera: Ward's model with grooves along circles."""
+    x, y, z = light.place
+    to_x, to_y = x - window.x, y - window.y
+    length = np.sqrt(to_x * to_x + to_y * to_y + np.float32(z * z))
+    half_x, half_y = to_x / length, to_y / length
+    half_z = z / length + 1
+    along = half_y * window.cos - half_x * window.sin
+    outward = half_x * window.cos + half_y * window.sin
+    facing = np.maximum(half_z - slope * outward, 0.05)
+    across = outward + slope * half_z
+    spread = np.float32(gloss * light.spread)
+    lobe = np.exp(-((along / (facing * spread)) ** 2) - (across / (facing * np.float32(0.55))) ** 2)
+    diffuse = np.maximum(z / length - slope * outward * np.float32(0.6), 0)
+    falloff = np.float32(np.hypot(np.hypot(x, y), z)) / length
+    return _field((1.3 * lobe + 0.09 * diffuse) * (light.strength * falloff * falloff))
+
+
+def _surroundings(window: Window) -> Field:
+    """The hall's light mirrored in the grooves: broad, weak, in two opposite sectors."""
+    axis = np.float32(window.rng.uniform(0, np.pi))
+    twofold = np.cos(2 * (window.angle - axis))
+    nearby = np.exp(-np.maximum(window.r - HUB, 0) / np.float32(0.045)) * (window.r > HUB)
+    return _field((0.12 + 0.05 * twofold) * (1 - 0.45 * nearby))
+
+
+def _hub_shadow(window: Window, light: Light) -> Field:
+    x, y = light.cast(HUB_HEIGHT * 0.8)
+    behind = np.hypot(window.x - np.float32(x), window.y - np.float32(y)) - np.float32(HUB + 0.02)
+    shadow = np.clip(0.5 - behind * np.float32(22 / light.spread), 0, 1)
+    return _field(0.85 * shadow * (window.r > HUB + 0.012))
+
+
+def _holes(window: Window, flaws: Flaws) -> tuple[Field, tuple[Field, Field, Field]]:
+    """Coverage of the bolt holes; and of their bevels with the direction away from the centre."""
+    pitch = 2 * np.pi / HOLES
+    number = np.mod(np.rint(window.own_angle / np.float32(pitch)).astype(np.int32), HOLES)
+    sizes = _field([flaws.holes.get(i, 1.0) for i in range(HOLES)]) * np.float32(HOLE_RADIUS)
+    centre = number.astype(np.float32) * np.float32(pitch) + np.float32(window.pose.turn)
+    away_x = window.x - np.cos(centre) * np.float32(HOLE_CIRCLE)
+    away_y = window.y - np.sin(centre) * np.float32(HOLE_CIRCLE)
+    distance = np.hypot(away_x, away_y)
+    radius = np.take(sizes, number)
+    drilled = radius > 0
+    hole = window.softly(distance - radius) * drilled
+    bevel = window.softly(distance - radius - np.float32(HOLE_BEVEL)) * drilled - hole
+    safe = np.maximum(distance, 1e-3)
+    return _field(hole), (_field(bevel), away_x / safe, away_y / safe)
+
+
+def _bevels(metal: Field, bevel: tuple[Field, Field, Field], light: Light) -> None:
+    """Countersinks face inwards: bright on the side away from the lamp."""
+    cover, away_x, away_y = bevel
+    x, y, z = light.place
+    towards = -(away_x * x + away_y * y) / np.float32(np.hypot(np.hypot(x, y), z))
+    _blend(metal, cover, np.clip(0.16 + 0.55 * towards, 0.03, 0.7))
+
+
+def _blend(metal: Field, cover: Field, value: Field | float) -> None:
+    metal += cover * (value - metal)
+
+
+def _marks(metal: Field, window: Window, finish: Finish, face: Field) -> None:
+    """What every part has: stains of oil, specks of dust and a marking."""
+    stain = np.clip(window.clouds(7) - 0.6, 0, 1.2) * np.float32(finish.stain)
+    text = _marking(window, finish.marking)
+    darker = 1 - np.clip(stain * 0.35 + text * 0.55, 0, 0.8)
+    specks = np.zeros((window.fine, window.fine), np.uint8)
+    for _ in range(int(window.rng.integers(0, 14))):
+        spot = window.rng.integers(0, window.fine * 16, 2)
+        cv2.circle(specks, (int(spot[0]), int(spot[1])), int(window.rng.integers(8, 26)),
+                   int(window.rng.integers(40, 170)), -1, cv2.LINE_AA, 4)  # fmt: skip
+    darker *= 1 - _field(specks) / 255
+    metal *= 1 - face * (1 - darker)
+
+
+def _marking(window: Window, text: str) -> Field:
+    """The text along a circle between two bolt holes, as a laser marks it."""
+    strip = np.zeros((600, 2048), np.uint8)
+    cv2.putText(strip, text, (86, 600 - int(600 * 0.705 / 1.2)), cv2.FONT_HERSHEY_PLAIN,
+                1.9, 255, 2, cv2.LINE_AA)  # fmt: skip
+    # Read from outside, the letters' feet point to the bore.
+    return window.around(_field(strip[::-1]) / 255)
+
+
+def _chips(window: Window, chips: Sequence[Chip]) -> tuple[Field, Field]:
+    """Coverage of broken faces, and of what is missing from the outline."""
+    broken = np.zeros_like(window.r)
+    gone = np.zeros_like(window.r)
+    for chip in chips:
+        rough = window.clouds(26) * np.float32(0.30) + window.clouds(70) * np.float32(0.12)
+        turn = np.mod(window.own_angle - np.float32(chip.angle) + np.pi, 2 * np.pi) - np.pi
+        along = turn * chip.edge / chip.half_width
+        inward = (window.r - chip.edge) / chip.depth
+        size = np.float32(chip.depth)
+        broken = np.maximum(broken, window.softly((along**2 + inward**2 + rough - 1) * size))
+        if chip.edge == 1.0:
+            core = (along * 1.25) ** 2 + (inward * 1.9) ** 2 + rough - 1
+            gone = np.maximum(gone, window.softly(core * size))
+    return _field(broken), _field(gone)
+
+
+def _break(metal: Field, window: Window, broken: Field) -> None:
+    """Fractured steel: dull, dark and full of small facets."""
+    if not broken.any():
+        return
+    grain = np.clip(0.30 + 0.16 * window.clouds(90) + 0.12 * window.clouds(40), 0.04, 1)
+    level = float(metal.mean())
+    _blend(metal, broken, grain * np.float32(level))
+    # A bright line where the face ends at the fracture.
+    edge = np.clip(cv2.GaussianBlur(broken, (0, 0), 1.6) - broken, 0, 1)
+    metal += edge * np.float32(0.7 * level)
+
+
+def _scratches(metal: Field, window: Window, scratches: Sequence[Scratch], face: Field) -> None:
+    """Score lines throw the light elsewhere: dark in the sheen, bright outside it."""
+    middle = np.float32(np.median(metal[::4, ::4]))
+    for scratch in scratches:
+        line = np.zeros((window.fine, window.fine), np.uint8)
+        pixels = window.pixels(scratch.points)
+        taper = np.sin(np.linspace(0.25, np.pi - 0.15, len(pixels) - 1)) ** 0.5
+        depth = np.clip(taper * window.rng.uniform(0.65, 1, len(taper)), 0, 1)
+        width = max(1, round(scratch.width_px * SUPERSAMPLE))
+        for start, end, strength in zip(pixels[:-1], pixels[1:], depth, strict=True):
+            cv2.line(line, start, end, int(255 * strength), width, cv2.LINE_AA, 4)
+        cover = _field(cv2.GaussianBlur(line, (0, 0), 0.7)) / 255 * face
+        lip = np.roll(cover, (1, 1), (0, 1)) * (1 - cover) * face
+        rise = np.where(metal > 0.8 * middle, -0.75 * metal, 0.5 * metal + 0.7 * middle)
+        metal += cover * rise * np.float32(scratch.contrast)
+        metal *= 1 - lip * np.float32(0.45 * scratch.contrast)
+
+
+def _open(metal: Field, window: Window, hole: Field, light: Light) -> Field:
+    """Bore and bolt holes: a strip of lit wall, and the belt below in the part's shade."""
+    lower = 1 - THICKNESS / CAMERA_HEIGHT
+    off_x, off_y = (np.float32(place * (1 - lower)) for place in window.pose.off_axis)
+    down_x, down_y = window.x + off_x, window.y + off_y
+    bore = window.softly(window.r - BORE)
+    bottom = window.softly(np.hypot(down_x, down_y) - np.float32(BORE * lower))
+    x, y, z = light.place
+    wall = -(window.cos * x + window.sin * y) / np.float32(np.hypot(np.hypot(x, y), z))
+    cast_x, cast_y = light.cast(THICKNESS + HUB_HEIGHT)
+    lit = window.softly((np.hypot(down_x - cast_x, down_y - cast_y) - BORE) * 0.12)
+    _blend(metal, bore, (np.clip(wall, 0, 1) * 0.5 + 0.03) * (1 - bottom))
+    _blend(metal, hole, np.float32(0.004))
+    return _field(bore * bottom * (0.12 + 0.75 * lit) + hole * 0.12)
