@@ -42,9 +42,11 @@ class Golden:
 
     Args:
         inputs: By input name. For pictures uint8 [n, height, width, channels], fitted
-            to the model but not normalised; otherwise the tensors themselves.
+            to the model but not normalised; otherwise [n, *shape], the tensors themselves.
         float_outputs: What the float model gave, by output name, real values.
-        quantized_outputs: What the quantized model gave, by output name, raw integers.
+        quantized_outputs: What this file's model gave, by output name, as it gave it
+            (raw integers). Both are [n, *shape], batch included: entry i is what
+            one invoke answers to input i.
     """
 
     inputs: Mapping[str, Array]

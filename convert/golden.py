@@ -1,0 +1,62 @@
+"""The golden set: a few samples with their answers, by which a device proves itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convert.calibration import Samples
+from convert.proof import Run
+from edge_app.inference.bundle import Golden
+from edge_app.inference.judge import Limits
+from edge_app.inference.tensor import Array
+
+FEWEST, MOST = 16, 32
+MAX_INPUT_BYTES = 6 * 1024 * 1024
+"""Golden inputs may not outweigh the model: large pictures get the smaller set."""
+
+
+def choose(samples: Samples, truth: Array, scores: Array | None, limits: Limits) -> list[int]:
+    """Places of the samples to keep: all classes in turn, unsure ones and sure ones.
+
+    Args:
+        samples: All that were compared.
+        truth: Place of each one's true label; -1 where it is not known.
+        scores: Score of each label, [n, labels]; None where the task has none.
+        limits: Scores near these are wanted most, for there the verdict may tip.
+    """
+    count = min(_size(samples), len(samples))
+    if scores is None:
+        return [int(p) for p in np.linspace(0, len(samples) - 1, count).round()]
+    top = scores.max(axis=1)
+    near = np.minimum(np.abs(top - limits.accept), np.abs(top - limits.reject))
+    group = np.where(truth >= 0, truth, scores.argmax(axis=1))
+    # In each class by turns the one nearest a limit and the one farthest from both.
+    piles = [_by_turns(np.flatnonzero(group == g), near) for g in np.unique(group)]
+    chosen: list[int] = []
+    while len(chosen) < count:
+        chosen += [pile.pop(0) for pile in piles if pile]
+    return sorted(chosen[:count])
+
+
+def _size(samples: Samples) -> int:
+    one = sum(int(array[0].nbytes) for array in samples.inputs.values())
+    return max(FEWEST, min(MOST, MAX_INPUT_BYTES // max(1, one)))
+
+
+def _by_turns(places: Array, near: Array) -> list[int]:
+    ordered = [int(p) for p in places[np.argsort(near[places], kind="stable")]]
+    turns = []
+    while ordered:
+        turns.append(ordered.pop(0))
+        if ordered:
+            turns.append(ordered.pop())
+    return turns
+
+
+def golden(samples: Samples, reference: Run, run: Run, places: list[int]) -> Golden:
+    """The golden set of these samples."""
+    return Golden(
+        inputs=samples.take(places).inputs,
+        float_outputs={name: values[places] for name, values in reference.real().items()},
+        quantized_outputs={name: values[places] for name, values in run.raw.items()},
+    )
