@@ -15,6 +15,7 @@ from edge_app.inference.interpreter import Interpreter, default_runtime
 from edge_app.inference.preprocess import Image, Preprocessor, Roi
 from edge_app.inference.tasks import Prediction, interpret
 from edge_app.inference.tensor import Array, TensorInfo
+from edge_app.inference.view import View
 
 WARM_UP_RUNS = 3
 """First invokes allocate and pack weights: the second is still slow, the fourth is not."""
@@ -83,10 +84,7 @@ class Engine:
 
     def warm(self, runs: int = WARM_UP_RUNS) -> float:
         """Run the model on grey a few times; returns the last run's milliseconds."""
-        tensors = {
-            tensor.name: np.zeros([max(1, size) for size in tensor.shape], dtype=tensor.dtype)
-            for tensor in self.inputs
-        }
+        tensors = {info.name: blank(info) for info in self.inputs}
         spent_ms = 0.0
         for _ in range(runs):
             stopwatch = Stopwatch()
@@ -100,6 +98,7 @@ class Engine:
         image: Image,
         *,
         roi: Roi | None = None,
+        reduction: int = 1,
         deadline: Deadline | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> Prediction:
@@ -107,7 +106,8 @@ class Engine:
 
         Args:
             image: Blue-green-red, any size.
-            roi: The part of it to look at.
+            roi: The part of it to look at, in pixels of the source.
+            reduction: Source pixels for one of the image's, where it was decoded smaller.
             deadline: Bounds the wait for the interpreter.
             stopwatch: Gets the laps `preprocess`, `wait`, `invoke` and `postprocess`.
 
@@ -119,13 +119,47 @@ class Engine:
         if self._preprocessor is None:
             raise ValueError(f"model {self.spec.name} takes tensors, not pictures")
         stopwatch = stopwatch or Stopwatch()
-        pixels, _ = self._preprocessor.fit(roi.cut(image) if roi else image)
+        region = roi or Roi(0, 0, image.shape[1] * reduction, image.shape[0] * reduction)
+        pixels, geometry = self._preprocessor.fit(_cut(image, roi, reduction))
         tensor = self._preprocessor.normalise(pixels)
+        tensors = {self.inputs[0].name: tensor}
         stopwatch.lap("preprocess")
-        outputs = self.run({self.inputs[0].name: tensor}, deadline=deadline, stopwatch=stopwatch)
-        prediction = interpret(self.spec.task, outputs)
+        outputs = self.run(tensors, deadline=deadline, stopwatch=stopwatch)
+        view = View(
+            geometry.enlarged(reduction).moved(roi),
+            self._preprocessor.width_px,
+            self._preprocessor.height_px,
+            region,
+        )
+        prediction = interpret(self.spec.task, outputs, view, self._real(tensors))
         stopwatch.lap("postprocess")
         return prediction
+
+    def predict_tensors(
+        self,
+        tensors: Mapping[str, Array],
+        *,
+        deadline: Deadline | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> Prediction:
+        """What the model says of ready tensors; boxes in shares of the model's input.
+
+        Raises:
+            TooLate: The deadline passed before the model began.
+            ModelFailed: The runtime gave up, or the arrays don't fit.
+            ValueError: The outputs are not what the model's task gives.
+        """
+        stopwatch = stopwatch or Stopwatch()
+        outputs = self.run(tensors, deadline=deadline, stopwatch=stopwatch)
+        prediction = interpret(self.spec.task, outputs, None, self._real(tensors))
+        stopwatch.lap("postprocess")
+        return prediction
+
+    def _real(self, tensors: Mapping[str, Array]) -> dict[str, NDArray[np.float32]]:
+        """What went in, in real values; only an autoencoder is held against it."""
+        if self.spec.task.kind != "autoencoder":
+            return {}
+        return {info.name: info.dequantize(tensors[info.name]) for info in self.inputs}
 
     def run(
         self,
@@ -152,3 +186,23 @@ class Engine:
             self._lock.release()
         stopwatch.lap("invoke")
         return {info.name: info.dequantize(raw[info.name]) for info in self.outputs}
+
+
+def blank(info: TensorInfo) -> Array:
+    """An input of zeros: any valid values do for warming up."""
+    return np.zeros([max(1, size) for size in info.shape], dtype=info.dtype)
+
+
+def _cut(image: Image, roi: Roi | None, reduction: int) -> Image:
+    if roi is None:
+        return image
+    if reduction == 1:
+        return roi.cut(image)
+    # The reduced picture's edge may hold part of a pixel more than the source has.
+    smaller = Roi(
+        roi.x // reduction,
+        roi.y // reduction,
+        max(1, roi.width // reduction),
+        max(1, roi.height // reduction),
+    )
+    return smaller.cut(image)

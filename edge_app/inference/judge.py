@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any
 
+import numpy as np
+
+from edge_app.inference.limits import Band, CountRule, Limits
 from edge_app.inference.tasks import Prediction
+
+__all__ = ["Code", "Decision", "Limits", "Verdict", "judge", "no_decision"]
 
 
 class Decision(StrEnum):
@@ -45,41 +50,6 @@ class Code(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a person set for one product.
-
-    Args:
-        good: Labels that mean a good part; without any, nothing is ever OK.
-        accept: OK when the good labels' scores reach this together.
-        reject: NG when they stay below this; in between a person looks (REVIEW).
-    """
-
-    good: tuple[str, ...] = ()
-    accept: float = 0.9
-    reject: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.reject <= self.accept <= 1:
-            raise ValueError(
-                f"limits must satisfy 0 <= reject <= accept <= 1, "
-                f"got reject {self.reject}, accept {self.accept}"
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """The form kept in a model file, a job and the API."""
-        return {"good": list(self.good), "accept": self.accept, "reject": self.reject}
-
-    @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> Limits:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: The limits contradict each other.
-        """
-        return cls(tuple(map(str, entry["good"])), float(entry["accept"]), float(entry["reject"]))
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """The answer for one part. Made without arguments it is NONE, as every path begins."""
 
@@ -96,23 +66,139 @@ def no_decision(code: Code, reason: str) -> Verdict:
 def judge(prediction: Prediction, limits: Limits) -> Verdict:
     """Hold a prediction against the limits.
 
-    A score that is no number (NaN, or outside 0..1 by more than rounding) is never
-    a good one, and a model that knows none of the good labels decides nothing.
+    Every rule that is set has its say and the worst one decides. A number that is none
+    (NaN, or a score outside 0..1 by more than rounding) is never a good one, limits for
+    labels that the model does not know decide nothing, and neither does a job without
+    any rule for what the model gives.
     """
-    if not prediction.scores:
-        return no_decision(Code.MODEL_FAILED, "the model gives no scores to judge by")
-    unknown = [label for label in limits.good if label not in prediction.scores]
-    if unknown or not limits.good:
-        missing = ", ".join(unknown) or "none is set"
-        return no_decision(Code.JOB_FAILED, f"good labels the model does not know: {missing}")
-    if not all(math.isfinite(s) and -0.01 <= s <= 1.01 for s in prediction.scores.values()):
+    if not prediction.sound:
+        return no_decision(Code.MODEL_FAILED, "the model gave numbers that are none")
+    rules = _RULES.get(prediction.kind)
+    if rules is None:
+        return no_decision(Code.MODEL_FAILED, "the model gives nothing to judge by")
+    scores = prediction.scores.values()
+    if not all(math.isfinite(score) and -0.01 <= score <= 1.01 for score in scores):
         return no_decision(Code.MODEL_FAILED, "the model's scores are not numbers from 0 to 1")
-    good = min(1.0, sum(prediction.scores[label] for label in limits.good))
+    named = [*limits.good, *limits.classes, *limits.areas, *(r.label for r in limits.counts)]
+    unknown = [label for label in named if label not in prediction.scores]
+    if unknown:
+        missing = ", ".join(dict.fromkeys(unknown))
+        return no_decision(Code.JOB_FAILED, f"labels the model does not know: {missing}")
+    findings = rules(prediction, limits)
+    if not findings:
+        needed = _NEEDED[prediction.kind]
+        return no_decision(Code.JOB_FAILED, f"the job sets no {needed} to judge by")
+    decision = max((finding.decision for finding in findings), key=_SEVERITY.index)
+    told = [finding.said for finding in findings if finding.decision is decision]
+    if decision is Decision.NONE:
+        return no_decision(Code.MODEL_FAILED, "; ".join(told[:3]))
+    return Verdict(decision, Code.FINE, "; ".join(told[:3]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What one rule says; made without a decision it decides nothing."""
+
+    said: str
+    decision: Decision = Decision.NONE
+
+
+_SEVERITY = (Decision.OK, Decision.REVIEW, Decision.NG, Decision.NONE)
+
+
+def _classified(prediction: Prediction, limits: Limits) -> list[_Finding]:
+    if not limits.good:
+        return []
+    scores = prediction.scores
+    likeliest = max(limits.good, key=lambda label: scores[label])
+    good = min(1.0, sum(scores[label] for label in limits.good))
     said = f"{prediction.label} {prediction.score:.1%}, good {good:.1%}"
-    if good >= limits.accept:
-        return Verdict(Decision.OK, Code.FINE, f"{said}, accepted from {limits.accept:.0%}")
-    if good < limits.reject:
-        return Verdict(Decision.NG, Code.FINE, f"{said}, rejected below {limits.reject:.0%}")
-    return Verdict(
-        Decision.REVIEW, Code.FINE, f"{said}, between {limits.reject:.0%} and {limits.accept:.0%}"
-    )
+    findings = [_high(said, good, limits.band(likeliest))]
+    findings += [
+        _low(f"{label} {scores[label]:.1%}", scores[label], band)
+        for label, band in limits.classes.items()
+        if label not in limits.good
+    ]
+    return findings
+
+
+def _detected(prediction: Prediction, limits: Limits) -> list[_Finding]:
+    return [_counted(prediction, rule, limits.band(rule.label)) for rule in limits.counts]
+
+
+def _counted(prediction: Prediction, rule: CountRule, band: Band) -> _Finding:
+    found = [
+        detection.score
+        for detection in prediction.detections
+        if detection.label == rule.label
+        and rule.smallest_px2 <= detection.area_px2 <= rule.largest_px2
+    ]
+    certain = sum(score >= band.accept for score in found)
+    possible = sum(score >= band.reject for score in found)
+    number = f"{certain}" if certain == possible else f"{certain} to {possible}"
+    wanted = f"{rule.least}" if rule.least == rule.most else f"{rule.least} to {rule.most}"
+    said = f"{number} {rule.label}, expected {wanted}"
+    if rule.least <= certain and possible <= rule.most:
+        return _Finding(said, Decision.OK)
+    if possible < rule.least or certain > rule.most:
+        return _Finding(said, Decision.NG)
+    return _Finding(said, Decision.REVIEW)
+
+
+def _segmented(prediction: Prediction, limits: Limits) -> list[_Finding]:
+    return [
+        _low(f"{label} covers {prediction.scores[label]:.2%}", prediction.scores[label], band)
+        for label, band in limits.areas.items()
+    ]
+
+
+def _anomalous(prediction: Prediction, limits: Limits) -> list[_Finding]:
+    findings = []
+    if limits.anomaly is not None:
+        said = f"anomaly {prediction.anomaly:.4g}"
+        findings.append(_low(said, prediction.anomaly, limits.anomaly))
+    if limits.area is not None and limits.pixel is not None:
+        if prediction.heat is None or not np.isfinite(prediction.heat).all():
+            findings.append(_Finding("the model gives no map to measure an area on"))
+        else:
+            share = float(np.mean(prediction.heat >= limits.pixel))
+            said = f"{share:.2%} of the picture reaches {limits.pixel:g}"
+            findings.append(_low(said, share, limits.area))
+    return findings
+
+
+def _high(said: str, value: float, band: Band) -> _Finding:
+    if not math.isfinite(value):
+        return _Finding(f"{said} is no number")
+    if value >= band.accept:
+        return _Finding(f"{said}, accepted from {band.accept:.0%}", Decision.OK)
+    if value < band.reject:
+        return _Finding(f"{said}, rejected below {band.reject:.0%}", Decision.NG)
+    return _Finding(f"{said}, between {band.reject:.0%} and {band.accept:.0%}", Decision.REVIEW)
+
+
+def _low(said: str, value: float, band: Band) -> _Finding:
+    if not math.isfinite(value):
+        return _Finding(f"{said} is no number")
+    if value <= band.accept:
+        return _Finding(f"{said}, accepted up to {band.accept:g}", Decision.OK)
+    if value >= band.reject:
+        return _Finding(f"{said}, rejected from {band.reject:g}", Decision.NG)
+    return _Finding(f"{said}, between {band.accept:g} and {band.reject:g}", Decision.REVIEW)
+
+
+_RULES: dict[str, Callable[[Prediction, Limits], list[_Finding]]] = {
+    "classification": _classified,
+    "detection": _detected,
+    "segmentation": _segmented,
+    "anomaly": _anomalous,
+    "autoencoder": _anomalous,
+}
+
+_NEEDED = {
+    "classification": "good labels",
+    "detection": "counts",
+    "segmentation": "areas",
+    "anomaly": "anomaly or area limit",
+    "autoencoder": "anomaly or area limit",
+}

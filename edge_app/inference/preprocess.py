@@ -76,6 +76,15 @@ class Geometry:
             return self
         return Geometry(self.scale_x, self.scale_y, self.offset_x + roi.x, self.offset_y + roi.y)
 
+    def enlarged(self, factor: int) -> Geometry:
+        """The same mapping for a picture that was made `factor` times smaller beforehand."""
+        return Geometry(
+            self.scale_x / factor,
+            self.scale_y / factor,
+            self.offset_x * factor,
+            self.offset_y * factor,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
