@@ -7,10 +7,12 @@ a commit survive a power cut. Each thread opens its own `Database`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +63,47 @@ CREATE TABLE IF NOT EXISTS counters (
     none INTEGER NOT NULL DEFAULT 0,
     missed INTEGER NOT NULL DEFAULT 0,
     since REAL NOT NULL,
+    last_id INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (camera, span)
 ) STRICT;
 """
 
-COLUMNS = (
-    "id captured_at camera source trigger part job model decision code reason label label_index "
-    "score scores laps_ms total_ms late_decision late_ms warning image test"
-).split()
+COLUMNS = tuple(entry.name for entry in dataclasses.fields(Inspection))
+
+
+@dataclass(slots=True)
+class Counters:
+    """How many inspections of a camera had which verdict.
+
+    Args:
+        camera: Whose.
+        span: `shift` or `life`.
+        ok: Parts that were OK; `ng`, `review` and `none` likewise.
+        missed: Triggers that were refused.
+        since: Wall clock of the start.
+        last_id: The newest inspection that is counted.
+    """
+
+    camera: str
+    span: str
+    ok: int = 0
+    ng: int = 0
+    review: int = 0
+    none: int = 0
+    missed: int = 0
+    since: float = field(default_factory=time.time)
+    last_id: int = 0
+
+    @property
+    def total(self) -> int:
+        """Inspections answered: the sum of the four verdicts, always."""
+        return self.ok + self.ng + self.review + self.none
+
+    def count(self, decision: Decision, inspection_id: int) -> None:
+        """Count one answer."""
+        name = decision.name.lower()
+        setattr(self, name, getattr(self, name) + 1)
+        self.last_id = inspection_id
 
 
 class Database:
@@ -117,12 +152,21 @@ class Database:
             connection.execute("UPDATE ids SET next = ?", (start + count,))
         return range(start, start + count)
 
-    def add(self, inspections: Iterable[Inspection]) -> None:
-        """Write inspections; one that is there already (same id) is brought up to date."""
+    def add(self, inspections: Iterable[Inspection], counters: Iterable[Counters] = ()) -> None:
+        """Write inspections and counters, all or nothing.
+
+        An inspection that is there already (same id) is brought up to date.
+        """
         marks = ", ".join("?" * len(COLUMNS))
         statement = f"INSERT OR REPLACE INTO inspections ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608 - names and marks are ours
         with self.transaction() as connection:
             connection.executemany(statement, map(_row, inspections))
+            connection.executemany(
+                "INSERT OR REPLACE INTO counters "
+                "(camera, span, ok, ng, review, none, missed, since, last_id) VALUES "
+                "(:camera, :span, :ok, :ng, :review, :none, :missed, :since, :last_id)",
+                map(dataclasses.asdict, counters),
+            )
 
     def inspection(self, inspection_id: int) -> Inspection | None:
         """One inspection, or None."""
@@ -177,23 +221,22 @@ class Database:
         found = self.inspections(limit=1, camera=camera)
         return found[0] if found else None
 
-    def counters(self, camera: str, span: str) -> dict[str, Any]:
-        """The camera's counts of a span (`shift` or `life`); zeros if nothing was counted."""
+    def counters(self, camera: str, span: str) -> Counters:
+        """The camera's counts of a span, exact to the last inspection on disk."""
         row = self._connection.execute(
-            "SELECT ok, ng, review, none, missed, since FROM counters "
-            "WHERE camera = ? AND span = ?",
-            (camera, span),
+            "SELECT * FROM counters WHERE camera = ? AND span = ?", (camera, span)
         ).fetchone()
-        return dict(row) if row else dict.fromkeys(("ok", "ng", "review", "none", "missed"), 0)
-
-    def save_counters(self, camera: str, span: str, counts: dict[str, Any]) -> None:
-        """Keep a camera's counts across restarts."""
-        with self.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO counters (camera, span, ok, ng, review, none, missed, since)"
-                " VALUES (:camera, :span, :ok, :ng, :review, :none, :missed, :since)",
-                counts | {"camera": camera, "span": span},
-            )
+        stored = Counters(**row) if row else Counters(camera, span)
+        # A shot is committed before it is counted: add what was committed since.
+        found = self._connection.execute(
+            "SELECT lower(decision) AS name, count(*) AS count, max(id) AS last_id "
+            "FROM inspections WHERE camera = ? AND id > ? AND NOT test GROUP BY decision",
+            (camera, stored.last_id),
+        )
+        for name, count, last_id in found.fetchall():
+            setattr(stored, name, getattr(stored, name) + count)
+            stored.last_id = max(stored.last_id, last_id)
+        return stored
 
 
 def _row(inspection: Inspection) -> list[Any]:
@@ -210,7 +253,7 @@ def _row(inspection: Inspection) -> list[Any]:
 
 def _inspection(row: sqlite3.Row) -> Inspection:
     values = dict(row)
-    return replace(
+    return dataclasses.replace(
         Inspection(**values),
         decision=Decision(values["decision"]),
         code=Code(values["code"]),

@@ -6,7 +6,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 LEASE = 1000
 """Ids reserved by one commit. A restart gives up what was left of them: 32 bits last for
@@ -31,21 +32,36 @@ class Ids:
     def __init__(self, lease: Callable[[int], range]) -> None:
         self._lease = lease
         self._lock = threading.Lock()
-        self._block = iter(range(0))
+        self._blocks: deque[Iterator[int]] = deque()
         self._emergency = WITHOUT_DISK
         self._failing = False
+
+    def refill(self) -> None:
+        """Reserve the next block early, in a quiet moment, so that no part waits for the disk."""
+        with self._lock:
+            if self._failing or len(self._blocks) > 1:
+                return
+        try:
+            block = self._lease(LEASE)
+        except sqlite3.Error as error:
+            log.debug("no ids reserved ahead: %s", error)
+            return
+        with self._lock:
+            self._blocks.append(iter(block))
 
     def next(self) -> int:
         """An id that nobody else has or will ever get."""
         with self._lock:
-            for value in self._block:
-                return value
+            while self._blocks:
+                for value in self._blocks[0]:
+                    return value
+                self._blocks.popleft()
             try:
-                self._block = iter(self._lease(LEASE))
+                self._blocks.append(iter(self._lease(LEASE)))
             except sqlite3.Error as error:
                 return self._without_disk(error)
             self._failing = False
-            return next(self._block)
+            return next(self._blocks[0])
 
     def _without_disk(self, error: sqlite3.Error) -> int:
         if not self._failing:

@@ -6,9 +6,10 @@ import logging
 import sqlite3
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from edge_app.records.database import Database
+from edge_app.records.database import Counters, Database
 from edge_app.records.inspection import Inspection
 
 MAX_WAITING = 20_000
@@ -27,10 +28,19 @@ class Recorder:
 
     Args:
         path: The database file.
+        counters: Gives the counters to be kept; they go into the same commits.
+        after_commit: A chore for this thread, such as reserving ids; may use the disk.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        counters: Callable[[], Iterable[Counters]] = tuple,
+        after_commit: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = path
+        self._counters = counters
+        self._after_commit = after_commit
         self._waiting: deque[tuple[Inspection, threading.Event]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -88,7 +98,7 @@ class Recorder:
                 break
             try:
                 database = database or Database(self._path)
-                database.add(inspection for inspection, _ in batch)
+                database.add((inspection for inspection, _ in batch), self._counters())
             except (sqlite3.Error, OSError) as error:
                 self._failed(error)
                 if database is not None:
@@ -100,6 +110,7 @@ class Recorder:
                     self._changed.wait_for(lambda: self._stopping, timeout=RETRY_S)
                 continue
             self._committed(batch)
+            self._after_commit()
         if database is not None:
             database.close()
 

@@ -1,0 +1,165 @@
+"""The Unix socket on which the app asks the line: status, live picture, trigger, jobs.
+
+Plain HTTP, so that a technician can ask too: `curl --unix-socket cam1.sock http://line/status`.
+Who may ask is what the socket file's permissions say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import Any
+
+from camera.line import Line
+from camera.plc.http import line_status
+from camera.station import MAX_PART_CHARS, Refused, Shot
+from camera.wire import Reply, Request
+from edge_app.jobs import MAX_NUMBER as MAX_JOB
+from edge_app.records.archive import encode_jpeg
+
+LIVE_QUALITY = 75
+
+
+class Control:
+    """Answers the app.
+
+    Args:
+        line: The line it speaks for.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._started_at = time.monotonic()
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer one request."""
+        calls = {
+            ("GET", "/status"): self._status,
+            ("GET", "/live.jpg"): self._live,
+            ("POST", "/trigger"): self._trigger,
+            ("POST", "/job"): self._job,
+            ("POST", "/reload"): self._reload,
+            ("POST", "/reset"): self._reset,
+        }
+        call = calls.get((request.method, request.path))
+        if call is None:
+            return _error(404, "not_found", f"no {request.method} {request.path} here")
+        return call(request)
+
+    def _status(self, request: Request) -> Reply:
+        del request
+        return _json(self.status())
+
+    def status(self) -> dict[str, Any]:
+        """Everything that is live of the line."""
+        line, station = self._line, self._line.station
+        last = station.last_answered()
+        closed = station.closed
+        loaded = line.loaded
+        return {
+            "camera": line.name,
+            "uptime_s": round(time.monotonic() - self._started_at, 1),
+            "ready": station.ready,
+            "closed": {"code": int(closed[0]), "reason": closed[1]} if closed else None,
+            "status_word": int(line_status(line)),
+            "beat": line.beat,
+            "fault": line.fault,
+            "job": station.job,
+            "job_name": loaded.job.name if loaded else "",
+            "model": loaded.model if loaded else "",
+            "runtime": loaded.engine.runtime if loaded else "",
+            "threads": loaded.engine.threads if loaded else 0,
+            "limits": loaded.limits.to_json() if loaded else None,
+            "deadline_ms": station.deadline_ms,
+            "source": dataclasses.asdict(line.capture.state()),
+            "last": _shot(last) if last else None,
+            "shift": _counts(station.shift),
+            "life": _counts(station.life),
+            "latency_ms": line.latency.percentiles(),
+            "records": {
+                "failing": line.recorder.failing,
+                "waiting": line.recorder.waiting,
+                "lost": line.recorder.lost,
+            },
+            "pictures": {
+                "failing": line.archive.failing,
+                "dropped": line.archive.dropped,
+                "kept_bytes": line.archive.kept_bytes,
+            },
+        }
+
+    def _live(self, request: Request) -> Reply:
+        del request
+        frame = self._line.capture.newest()
+        if frame is None:
+            reason = self._line.capture.state().reason or "no frame yet"
+            return _error(503, "no_picture", reason)
+        if frame.jpeg is not None:
+            return Reply(frame.jpeg, kind="image/jpeg")
+        return Reply(encode_jpeg(frame.pixels(), LIVE_QUALITY), kind="image/jpeg")
+
+    def _trigger(self, request: Request) -> Reply:
+        part = request.params.get("part", "")
+        if len(part) > MAX_PART_CHARS or not part.isascii() or not part.isprintable():
+            return _error(400, "bad_part", f"expected at most {MAX_PART_CHARS} ASCII characters")
+        try:
+            shot = self._line.station.fire(
+                "page",
+                part=part,
+                test=request.params.get("test") == "1",
+                arrived_at=request.arrived_at,
+            )
+        except Refused as refusal:
+            return _json({"code": int(refusal.code), "reason": str(refusal)}, status=409)
+        self._line.station.wait(shot, shot.deadline.ends_at)
+        return _json(_shot(shot))
+
+    def _job(self, request: Request) -> Reply:
+        number = request.params.get("number", "")
+        if not number.isdecimal() or not 1 <= int(number) <= MAX_JOB:
+            return _error(400, "bad_job", f"expected a job number from 1 to {MAX_JOB}")
+        self._line.load_job(int(number))
+        return _json({"loading": int(number)}, status=202)
+
+    def _reload(self, request: Request) -> Reply:
+        """Take up a newly activated model or changed limits, inspecting all the while."""
+        del request
+        self._line.load_job(self._line.station.job, keep_ready=self._line.loaded is not None)
+        return _json({"loading": self._line.station.job}, status=202)
+
+    def _reset(self, request: Request) -> Reply:
+        closing = self._line.reset_shift(request.params.get("who", "page"))
+        return _json({"closed": _counts(closing)})
+
+
+def _shot(shot: Shot) -> dict[str, Any]:
+    answer = shot.answer
+    return {
+        "id": shot.id,
+        "n": shot.n,
+        "part": shot.part,
+        "source": shot.source,
+        "job": shot.job,
+        "test": shot.test,
+        "verdict": str(answer.verdict.decision) if answer else None,
+        "code": int(answer.verdict.code) if answer else None,
+        "reason": answer.verdict.reason if answer else "",
+        "label": answer.label if answer else "",
+        "score": round(answer.score, 5) if answer else 0.0,
+        "ms": round(answer.ms, 3) if answer else None,
+        "warning": int(answer.warning) if answer else 0,
+        "age_s": round(time.monotonic() - shot.deadline.started_at, 3),
+    }
+
+
+def _counts(counters: Any) -> dict[str, Any]:
+    return dataclasses.asdict(counters) | {"total": counters.total}
+
+
+def _json(document: dict[str, Any], status: int = 200) -> Reply:
+    return Reply(json.dumps(document).encode(), kind="application/json", status=status)
+
+
+def _error(status: int, code: str, message: str) -> Reply:
+    return _json({"error": {"code": code, "message": message}}, status=status)

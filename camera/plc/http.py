@@ -1,0 +1,226 @@
+"""The PLC's HTTP face: `/plc/...` on a port of its own. The contract is docs/plc.md."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from camera.line import Line
+from camera.plc.record import (
+    NO_CLASS,
+    PlcDecision,
+    PlcRecord,
+    Status,
+    class_of,
+    score_of,
+)
+from camera.station import MAX_NUMBER, MAX_PART_CHARS, Refused, Shot
+from camera.wire import Reply, Request
+from edge_app.inference.judge import Code, Decision
+from edge_app.jobs import MAX_NUMBER as MAX_JOB
+from edge_app.records.archive import encode_jpeg
+
+
+class BadParameter(Exception):  # noqa: N818 - code 70 of the contract
+    """A field is unknown or out of range; nothing is fired."""
+
+
+def line_status(line: Line) -> Status:
+    """The live bits of the status word."""
+    station = line.station
+    last = station.last_answered()
+    status = Status.HEARTBEAT if line.beat // 5 % 2 else Status(0)
+    camera_lost = line.capture.state().state == "lost"
+    bits = {
+        Status.READY: station.ready,
+        Status.BUSY: station.busy,
+        Status.ONLINE: station.closed is None,
+        Status.JOB_LOADING: bool(station.closed and station.closed[0] is Code.JOB_LOADING),
+        Status.MISSED: station.missed_latch,
+        Status.COMPLETED: bool(station.completed % 2),
+        Status.ERROR: camera_lost or bool(line.fault),
+        Status.WARNING: bool(line.recorder.failing or line.archive.failing),
+        Status.COMMAND_FAILED: bool(line.fault) and line.loaded is not None,
+    }
+    for bit, is_set in bits.items():
+        if is_set:
+            status |= bit
+    return status | result_bits(last)
+
+
+def result_bits(shot: Shot | None) -> Status:
+    """Results Valid with Pass or Fail: never both, and neither without a result."""
+    if shot is None or shot.answer is None:
+        return Status(0)
+    decision = shot.answer.verdict.decision
+    if decision is Decision.OK:
+        return Status.RESULTS_VALID | Status.PASS
+    review = Status.REVIEW if decision is Decision.REVIEW else Status(0)
+    return Status.RESULTS_VALID | Status.FAIL | review
+
+
+def shot_record(line: Line, shot: Shot | None) -> PlcRecord:
+    """The record of a shot (decision 0 while it has no answer), with the live bits."""
+    status = line_status(line) & ~(Status.PASS | Status.FAIL | Status.REVIEW)
+    live = PlcRecord(
+        status=int(status & ~Status.RESULTS_VALID), job=line.station.job, beat=line.beat
+    )
+    if shot is None:
+        return live
+    live = replace(live, n=shot.n, id=shot.id, job=shot.job)
+    if shot.answer is None:
+        return live
+    answer = shot.answer
+    return replace(
+        live,
+        decision=PlcDecision.of(answer.verdict.decision),
+        class_id=class_of(answer.label_index),
+        score=score_of(answer.score),
+        ms=round(answer.ms),
+        code=int(answer.verdict.code or answer.warning),
+        status=int((status & ~Status.RESULTS_VALID) | result_bits(shot)),
+    )
+
+
+class PlcHttp:
+    """Answers `/plc/...`: every routed call with status 200 and the record.
+
+    Args:
+        line: The line it speaks for.
+        access: `off`, `read` or `control`.
+        allow: Addresses or networks that may ask, comma-separated; empty for all.
+
+    Raises:
+        ValueError: `allow` is not a list of addresses.
+    """
+
+    def __init__(self, line: Line, access: str = "control", allow: str = "") -> None:
+        self._line = line
+        self._access = access
+        self._allow = [ipaddress.ip_network(part.strip()) for part in allow.split(",") if part]
+        self._calls: Mapping[str, tuple[frozenset[str], Callable[[Request], PlcRecord]]] = {
+            "/plc/trigger": (frozenset({"n", "part", "job", "wait", "f"}), self._trigger),
+            "/plc/result": (frozenset({"n", "f"}), self._result),
+            "/plc/status": (frozenset({"f"}), self._status),
+            "/plc/job": (frozenset({"id", "f"}), self._job),
+            "/plc/reset": (frozenset({"what", "f"}), self._reset),
+        }
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer one request."""
+        if (refusal := self._refused(request)) is not None:
+            return refusal
+        if request.path in ("/plc/last.jpg", "/plc/ng.jpg"):
+            return self._picture(request.path)
+        if request.path not in self._calls:
+            return Reply(b"no such call\r\n", status=404)
+        if request.method not in ("GET", "POST"):
+            return Reply(b"expected GET or POST\r\n", status=405)
+        known, call = self._calls[request.path]
+        try:
+            if not request.params.keys() <= known:
+                raise BadParameter("unknown field")
+            record = call(request)
+        except BadParameter:
+            record = self._no_decision(request, Code.BAD_PARAMETER)
+        except Refused as error:
+            record = self._no_decision(request, error.code)
+        if request.params.get("f") == "json":
+            return Reply(record.to_json(), kind="application/json")
+        return Reply(record.to_line())
+
+    def _refused(self, request: Request) -> Reply | None:
+        """Browsers that another site sends here, and addresses that are not on the list."""
+        headers = request.headers
+        prefetch = headers.get("sec-purpose", "") + headers.get("purpose", "")
+        if (
+            "origin" in headers
+            or headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+            or "prefetch" in prefetch
+        ):
+            return Reply(b"browsers may not fire\r\n", status=403)
+        if self._allow and request.client:
+            client = ipaddress.ip_address(request.client)
+            if not any(client in network for network in self._allow):
+                return Reply(b"address not allowed\r\n", status=403)
+        return None
+
+    def _trigger(self, request: Request) -> PlcRecord:
+        if self._access != "control":
+            raise Refused(Code.NOT_ENABLED, "this port may only read")
+        station = self._line.station
+        shot = station.fire(
+            "plc",
+            n=_number(request, "n", 0, MAX_NUMBER, default=0),
+            part=_part(request),
+            job=_number(request, "job", 1, MAX_JOB) if "job" in request.params else None,
+            arrived_at=request.arrived_at,
+        )
+        wait_ms = _number(request, "wait", 0, 60_000, default=round(station.deadline_ms))
+        station.wait(shot, request.arrived_at + min(wait_ms, station.deadline_ms) / 1000)
+        return shot_record(self._line, shot)
+
+    def _result(self, request: Request) -> PlcRecord:
+        n = _number(request, "n", 1, MAX_NUMBER)
+        shot = self._line.station.shot(n)
+        return replace(shot_record(self._line, shot), n=n)
+
+    def _status(self, request: Request) -> PlcRecord:
+        del request
+        return shot_record(self._line, self._line.station.last_answered())
+
+    def _job(self, request: Request) -> PlcRecord:
+        if self._access != "control":
+            raise Refused(Code.NOT_ENABLED, "this port may only read")
+        self._line.load_job(_number(request, "id", 1, MAX_JOB))
+        return replace(self._status(request), code=int(Code.JOB_LOADING))
+
+    def _reset(self, request: Request) -> PlcRecord:
+        if self._access != "control":
+            raise Refused(Code.NOT_ENABLED, "this port may only read")
+        what = request.params.get("what", "error")
+        if what == "error":
+            self._line.station.clear_error()
+        elif what == "counters":
+            self._line.reset_shift("plc")
+        else:
+            raise BadParameter("what")
+        return self._status(request)
+
+    def _picture(self, path: str) -> Reply:
+        kept = self._line.last_picture if path == "/plc/last.jpg" else self._line.last_ng_picture
+        if kept is None:
+            return Reply(b"no picture yet\r\n", status=404)
+        return Reply(encode_jpeg(kept[1]), kind="image/jpeg")
+
+    def _no_decision(self, request: Request, code: Code) -> PlcRecord:
+        n = request.params.get("n", "0")
+        known = n.isdecimal() and n.isascii() and int(n) <= MAX_NUMBER
+        live = shot_record(self._line, None)
+        return replace(
+            live,
+            n=int(n) if known else 0,
+            decision=PlcDecision.NONE,
+            class_id=NO_CLASS,
+            code=int(code),
+        )
+
+
+def _number(request: Request, name: str, low: int, high: int, *, default: int | None = None) -> int:
+    text = request.params.get(name)
+    if text is None and default is not None:
+        return default
+    # isdecimal alone would let digits of other scripts through.
+    if text is None or not (text.isascii() and text.isdecimal()) or len(text) > 10:
+        raise BadParameter(name)
+    if not low <= int(text) <= high:
+        raise BadParameter(name)
+    return int(text)
+
+
+def _part(request: Request) -> str:
+    part = request.params.get("part", "")
+    if len(part) > MAX_PART_CHARS or not part.isascii() or not part.isprintable():
+        raise BadParameter("part")
+    return part

@@ -1,0 +1,325 @@
+"""The one state machine of a line: every trigger, whoever fires it, goes through here.
+
+At most one shot is in work. Its answer is given once and is final: by the inspection
+loop, or at the deadline by whoever looks first. Nothing here blocks but the waits that
+say so, and the clock is passed in, so that the machine can be driven step by step.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_app.inference.budget import Deadline
+from edge_app.inference.judge import Code, Verdict, no_decision
+from edge_app.records.database import Counters
+
+HELD_ANSWERS = 32
+"""Answers that can be read again; a PLC reads the last one, a person at a console a few more."""
+
+MAX_NUMBER = 65_535
+MAX_PART_CHARS = 32
+
+
+class Refused(Exception):  # noqa: N818 - the machine's answer, not its failure
+    """The trigger was not taken; nothing was fired.
+
+    Args:
+        code: Why, in the PLC contract's numbers.
+        message: Why, in words.
+    """
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the line was told of a shot; never changed once it was given."""
+
+    verdict: Verdict
+    ms: float
+    label: str = ""
+    label_index: int = -1
+    score: float = 0.0
+    warning: Code = Code.FINE
+
+
+@dataclass(slots=True)
+class Shot:
+    """One trigger on its way to an answer.
+
+    Args:
+        id: The inspection's id.
+        n: The trigger number, 1..65535.
+        part: The part's id as it came with the trigger.
+        source: Who fired it: `plc`, `modbus`, `page`, `free`.
+        job: The job it was fired under.
+        deadline: When the answer becomes NONE.
+        test: Not counted.
+        answer: None until it is given.
+    """
+
+    id: int
+    n: int
+    part: str
+    source: str
+    job: int
+    deadline: Deadline
+    test: bool = False
+    answer: Answer | None = None
+
+
+class Station:
+    """Takes triggers one at a time and sees to it that each gets exactly one answer.
+
+    Args:
+        new_id: Gives inspection ids.
+        deadline_ms: Budget of a shot.
+        replay_window_s: For this long the same number gets its first answer again.
+        camera: Whose counters these are.
+        counters: The shift's and the lifetime's as they were kept; zeros otherwise.
+        answered: Called with each shot at the moment its answer is given; must not block.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        new_id: Callable[[], int],
+        deadline_ms: float,
+        replay_window_s: float,
+        camera: str = "",
+        counters: tuple[Counters, Counters] | None = None,
+        answered: Callable[[Shot], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.deadline_ms = deadline_ms
+        self._new_id = new_id
+        self._replay_window_s = replay_window_s
+        self._answered = answered
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._closed: tuple[Code, str] | None = (Code.STARTING, "the line is starting")
+        self._job = 0
+        self._in_work: Shot | None = None
+        self._taken = False
+        self._newest: tuple[Shot, float] | None = None
+        self._held: deque[Shot] = deque(maxlen=HELD_ANSWERS)
+        self._completed = 0
+        self._missed_latch = False
+        self.shift, self.life = counters or (Counters(camera, "shift"), Counters(camera, "life"))
+
+    def open(self, job: int) -> None:
+        """Accept triggers from now on, for this job. Numbers sent before are new shots again."""
+        with self._changed:
+            self._closed = None
+            if job != self._job:
+                self._newest = None
+            self._job = job
+            self._changed.notify_all()
+
+    def close(self, code: Code, reason: str) -> None:
+        """Refuse triggers with this code until `open`; a shot in work goes on."""
+        with self._changed:
+            self._closed = (code, reason)
+            self._changed.notify_all()
+
+    @property
+    def job(self) -> int:
+        """The job in force."""
+        return self._job
+
+    @property
+    def ready(self) -> bool:
+        """Whether a trigger would be taken now."""
+        with self._changed:
+            self._expire()
+            return self._closed is None and self._in_work is None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a shot is in work, answered or not."""
+        return self._in_work is not None
+
+    @property
+    def closed(self) -> tuple[Code, str] | None:
+        """Why triggers are refused at present; None while they are taken."""
+        return self._closed
+
+    @property
+    def completed(self) -> int:
+        """Answers given since the program began."""
+        return self._completed
+
+    @property
+    def missed_latch(self) -> bool:
+        """Whether a trigger was missed since the errors were cleared."""
+        return self._missed_latch
+
+    def fire(
+        self,
+        source: str,
+        n: int = 0,
+        part: str = "",
+        job: int | None = None,
+        *,
+        test: bool = False,
+        arrived_at: float | None = None,
+    ) -> Shot:
+        """Take a trigger, or give back the shot it repeats.
+
+        Args:
+            source: Who fires.
+            n: The PLC's number; 0 lets the station number it, without replay.
+            part: The part's id.
+            job: The job the PLC believes to be in force; None for no check.
+            test: Answered and recorded, but not counted.
+            arrived_at: Monotonic seconds at which the trigger arrived.
+
+        Raises:
+            Refused: Not taken; says why. Nothing was fired.
+        """
+        with self._changed:
+            self._expire()
+            now = self._clock()
+            if n and (repeated := self._repeated(n, part, now)):
+                return repeated
+            self._check_acceptable(job)
+            shot = Shot(
+                id=self._new_id(),
+                n=n or self._next_number(),
+                part=part,
+                source=source,
+                job=self._job,
+                deadline=Deadline(now if arrived_at is None else arrived_at, self.deadline_ms),
+                test=test,
+            )
+            self._in_work, self._taken = shot, False
+            # A number that the station gave itself is nobody's key for a repeat.
+            self._newest = (shot, now) if n else None
+            self._held.append(shot)
+            self._changed.notify_all()
+            return shot
+
+    def take(self, within_s: float) -> Shot | None:
+        """Wait for the next shot to inspect; None if there was none. For the inspection loop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._in_work and not self._taken, timeout=within_s)
+            if self._in_work is None or self._taken:
+                return None
+            self._taken = True
+            return self._in_work
+
+    def settle(self, shot: Shot, answer: Answer) -> bool:
+        """Give a shot its answer. False if it came too late: then the deadline's answer stands."""
+        with self._changed:
+            if shot.answer is None and self._clock() >= shot.deadline.ends_at:
+                self._expire()
+            if shot.answer is not None:
+                return False
+            self._give(shot, answer)
+            return True
+
+    def release(self, shot: Shot) -> None:
+        """The inspection loop is done with a shot, whoever answered it."""
+        with self._changed:
+            if shot.answer is None:
+                self._give(shot, Answer(no_decision(Code.INTERNAL, "not inspected"), 0.0))
+            if self._in_work is shot:
+                self._in_work = None
+            self._changed.notify_all()
+
+    def wait(self, shot: Shot, until: float) -> Answer | None:
+        """Wait for a shot's answer until a monotonic moment; at the deadline there is always one.
+
+        None only if `until` lies before the deadline and there is no answer yet.
+        """
+        with self._changed:
+            while shot.answer is None:
+                now = self._clock()
+                if now >= shot.deadline.ends_at:
+                    self._expire(shot)
+                    break
+                if now >= until:
+                    return None
+                self._changed.wait(min(until, shot.deadline.ends_at) - now)
+            return shot.answer
+
+    def shot(self, n: int) -> Shot | None:
+        """The newest held shot with this number; None if it is no longer held."""
+        with self._changed:
+            self._expire()
+            return next((shot for shot in reversed(self._held) if shot.n == n), None)
+
+    def last_answered(self) -> Shot | None:
+        """The newest shot that has its answer."""
+        with self._changed:
+            self._expire()
+            return next((shot for shot in reversed(self._held) if shot.answer), None)
+
+    def clear_error(self) -> None:
+        """Clear what was latched."""
+        with self._changed:
+            self._missed_latch = False
+
+    def reset_shift(self) -> Counters:
+        """Start the shift's counters anew; returns the closing values."""
+        with self._changed:
+            self._expire()
+            closing = self.shift
+            self.shift = Counters(closing.camera, "shift", last_id=closing.last_id)
+            return closing
+
+    def _repeated(self, n: int, part: str, now: float) -> Shot | None:
+        if self._newest is None:
+            return None
+        shot, first_at = self._newest
+        if shot.n != n or now - first_at > self._replay_window_s:
+            return None
+        if shot.part != part:
+            raise Refused(
+                Code.NUMBER_REUSED, f"trigger {n} was fired for part {shot.part!r} just now"
+            )
+        return shot
+
+    def _check_acceptable(self, job: int | None) -> None:
+        if self._closed is not None:
+            self._count_missed()
+            raise Refused(*self._closed)
+        if self._in_work is not None:
+            self._count_missed()
+            raise Refused(Code.BUSY, f"busy with trigger {self._in_work.n}")
+        if job is not None and job != self._job:
+            raise Refused(Code.UNKNOWN_JOB, f"job {self._job} is loaded, not {job}")
+
+    def _count_missed(self) -> None:
+        self.shift.missed += 1
+        self.life.missed += 1
+        self._missed_latch = True
+
+    def _next_number(self) -> int:
+        return (self._held[-1].n if self._held else 0) % MAX_NUMBER + 1
+
+    def _expire(self, shot: Shot | None = None) -> None:
+        """Give the deadline's answer to the shot in work (or `shot`) if its time is over."""
+        shot = shot or self._in_work
+        if shot is None or shot.answer is not None:
+            return
+        if self._clock() >= shot.deadline.ends_at:
+            budget = shot.deadline.budget_ms
+            verdict = no_decision(Code.DEADLINE, f"no decision within {budget:.0f} ms")
+            self._give(shot, Answer(verdict, budget))
+
+    def _give(self, shot: Shot, answer: Answer) -> None:
+        shot.answer = answer
+        self._completed += 1
+        if not shot.test:
+            self.shift.count(answer.verdict.decision, shot.id)
+            self.life.count(answer.verdict.decision, shot.id)
+        self._answered(shot)
+        self._changed.notify_all()

@@ -1,0 +1,305 @@
+"""A small HTTP server for machines: each reply leaves in one piece.
+
+PLC blocks often take what the first receive gives them for the whole reply, speak
+HTTP/1.0, forget the Host header, end lines with LF alone, end a request with a NUL, and
+send it byte by byte. General servers refuse or hang on some of that; this one, on the
+standard library's parser, takes all of it and nothing that lasts for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+import socketserver
+import sys
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+MAX_CONNECTIONS = 64
+MAX_BODY_BYTES = 4096
+MAX_HEADERS = 40
+REQUEST_S = 10.0
+"""From a request's first wait to its last byte; also how long an idle connection is kept."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What came.
+
+    Args:
+        method: `GET` or `POST`.
+        path: Without the query.
+        params: Query, form or JSON fields; each at most once.
+        headers: By lower-case name.
+        client: The peer's address; empty on a Unix socket.
+        arrived_at: Monotonic seconds at which the last byte had come.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    client: str
+    arrived_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back.
+
+    Args:
+        body: The whole body.
+        kind: Its content type.
+        status: The HTTP status.
+    """
+
+    body: bytes
+    kind: str = "text/plain"
+    status: int = 200
+
+
+Answer = Callable[[Request], Reply]
+
+
+class BadRequest(Exception):  # noqa: N818 - HTTP's name for it
+    """The request can't be read; the message says what was expected."""
+
+
+class _Patient(io.RawIOBase):
+    """A socket's bytes, until a moment on the monotonic clock."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.until = time.monotonic() + REQUEST_S
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left_s = self.until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the request took too long")
+        self._connection.settimeout(left_s)
+        return self._connection.recv_into(buffer)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: WireServer
+
+    def setup(self) -> None:
+        self.connection = self.request
+        if self.connection.family != socket.AF_UNIX:
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._patient = _Patient(self.connection)
+        self.rfile = io.BufferedReader(self._patient)
+        self.wfile = io.BytesIO()  # unused: replies leave by _send in one piece
+
+    def finish(self) -> None:
+        self.rfile.close()
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (TimeoutError, ConnectionError, BrokenPipeError):
+            log.debug("a client went away in mid-request")
+
+    def handle_one_request(self) -> None:
+        self._patient.until = time.monotonic() + REQUEST_S
+        self.close_connection = True
+        self.raw_requestline = self._first_line()
+        if not self.raw_requestline:
+            return
+        if len(self.raw_requestline) > 2000:
+            self.requestline = self.request_version = self.command = ""
+            self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
+            return
+        if not self.parse_request():
+            return
+        try:
+            reply = self.server.answer(self._request())
+        except BadRequest as error:
+            self.close_connection = True
+            reply = Reply(f"{error}\r\n".encode("ascii", "replace"), status=400)
+        # The loop's edge: one client's request must not end the listener.
+        except Exception:
+            log.exception("%s %s failed", self.command, self.path)
+            reply = Reply(b"internal error\r\n", status=500)
+        self._send(reply)
+
+    def _first_line(self) -> bytes:
+        """The request line; NULs and blank lines that a client left behind are passed over."""
+        for _ in range(8):
+            line = self.rfile.readline(2001)
+            stripped = line.lstrip(b"\0")
+            if not line or stripped.strip():
+                return stripped
+        return b""
+
+    def _request(self) -> Request:
+        if len(self.headers) > MAX_HEADERS:
+            raise BadRequest(f"expected at most {MAX_HEADERS} headers")
+        body = self._body()
+        path, _, query = self.path.partition("?")
+        fields = _fields(query)
+        if body.strip(b"\0\r\n "):
+            fields |= _body_fields(body)
+        client = self.client_address[0] if self.client_address else ""
+        return Request(
+            method=self.command,
+            path=path,
+            params=fields,
+            headers={name.lower(): value for name, value in self.headers.items()},
+            client=client if isinstance(client, str) else "",
+            arrived_at=time.monotonic(),
+        )
+
+    def _body(self) -> bytes:
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            raise BadRequest("expected a body with Content-Length, got a chunked one")
+        length = self.headers.get("Content-Length", "0").strip()
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+            raise BadRequest(f"expected a Content-Length of at most {MAX_BODY_BYTES}")
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise ConnectionError("the body was cut short")
+        return body
+
+    def _send(self, reply: Reply) -> None:
+        head = (
+            f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
+            f"Content-Type: {reply.kind}\r\n"
+            f"Content-Length: {len(reply.body)}\r\n"
+            "Cache-Control: no-store\r\n"
+        )
+        if self.close_connection:
+            head += "Connection: close\r\n"
+        body = b"" if self.command == "HEAD" else reply.body
+        self.connection.settimeout(REQUEST_S)
+        self.connection.sendall(head.encode("ascii") + b"\r\n" + body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """The parser's own refusals, in one piece too."""
+        del message, explain
+        self.close_connection = True
+        self._send(Reply(f"{HTTPStatus(code).phrase}\r\n".encode("ascii"), status=code))
+
+    def do_GET(self) -> None:
+        """Present for the standard library; requests go through `handle_one_request`."""
+
+    do_POST = do_HEAD = do_GET  # noqa: N815 - the standard library's names
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+        """Nothing: ten requests a second would bury the log."""
+
+
+def _fields(query: str) -> dict[str, str]:
+    try:
+        pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, max_num_fields=20)
+    except ValueError as error:
+        raise BadRequest("expected at most 20 fields") from error
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise BadRequest("a field stands twice")
+    return fields
+
+
+def _body_fields(body: bytes) -> dict[str, str]:
+    """Fields of a JSON object or a form, whatever content type the client believes it sends."""
+    try:
+        text = body.rstrip(b"\0").decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise BadRequest("expected a form or JSON body in UTF-8") from error
+    if not text.startswith("{"):
+        return _fields(text)
+    try:
+        document = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadRequest("the JSON body is not valid") from error
+    return {name: _text(value) for name, value in document.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise BadRequest("expected whole numbers and texts in the JSON body")
+    return str(value)
+
+
+class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Serves one `Answer` on a TCP port or a Unix socket, a thread for each connection.
+
+    Args:
+        address: `(host, port)`, or the path of a Unix socket.
+        answer: Answers requests; called in the connection's thread.
+        name: For the threads.
+
+    Raises:
+        OSError: The port is taken, or the address is none of this machine's.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int] | Path, answer: Answer, name: str) -> None:
+        self.answer = answer
+        self._name = name
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._path = address if isinstance(address, Path) else None
+        if isinstance(address, Path):
+            self.address_family = socket.AF_UNIX
+            # Left behind by a process that was killed; the socket of a living one would
+            # answer, and the camera's lock has made sure that there is none.
+            address.unlink(missing_ok=True)
+        elif ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        bind: Any = str(address) if isinstance(address, Path) else address
+        super().__init__(bind, _Handler)
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.2}, name=self._name, daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        self.shutdown()
+        self.server_close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start a thread for the connection while there is a place."""
+        if not self._places.acquire(blocking=False):
+            with request:
+                request.sendall(
+                    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
+                    b"Content-Length: 22\r\nConnection: close\r\n\r\ntoo many connections\r\n"
+                )
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve the connection and give its place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """What escaped a connection's thread."""
+        del request
+        log.error("connection from %s failed: %r", client_address, sys.exc_info()[1])

@@ -1,0 +1,134 @@
+"""Jobs (recipes): which model looks at which part of the picture, with which limits."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_app.inference.durable import write_durably
+from edge_app.inference.judge import Limits
+from edge_app.inference.preprocess import Roi
+
+MAX_NUMBER = 999
+"""Three digits in the PLC's record."""
+
+
+class JobError(Exception):
+    """The job can't be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One product's settings, numbered for the PLC.
+
+    Args:
+        number: 1..999.
+        name: For people.
+        model: A name in the model store; its active version runs.
+        roi: The part of the picture to look at, in source pixels; None for all of it.
+        limits: What to judge by; None for what the model's maker recommends.
+    """
+
+    number: int
+    name: str
+    model: str
+    roi: Roi | None = None
+    limits: Limits | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= MAX_NUMBER:
+            raise JobError(f"job number {self.number}: expected 1 to {MAX_NUMBER}")
+
+    def to_toml(self) -> str:
+        """The form kept on disk, made for people to read and edit."""
+        lines = [f"name = {_toml(self.name)}", f"model = {_toml(self.model)}"]
+        if self.roi is not None:
+            lines += ["", "[roi]"]
+            lines += [f"{side} = {getattr(self.roi, side)}" for side in ROI_SIDES]
+        if self.limits is not None:
+            lines += ["", "[limits]"]
+            lines += [f"{key} = {_toml(value)}" for key, value in self.limits.to_json().items()]
+        return "\n".join([*lines, ""])
+
+    @classmethod
+    def from_toml(cls, number: int, text: str) -> Job:
+        """Read what `to_toml` wrote.
+
+        Raises:
+            JobError: Not TOML, an unknown key, or a value out of range.
+        """
+        try:
+            document = tomllib.loads(text)
+            _only(document, ("name", "model", "roi", "limits"), "a job")
+            roi, limits = document.get("roi"), document.get("limits")
+            if roi is not None:
+                _only(roi, ROI_SIDES, "[roi]")
+            return cls(
+                number=number,
+                name=str(document["name"]),
+                model=str(document["model"]),
+                roi=Roi(**{side: int(roi[side]) for side in ROI_SIDES}) if roi else None,
+                limits=Limits.from_json(limits) if limits is not None else None,
+            )
+        except KeyError as error:
+            raise JobError(f"job {number}: {error.args[0]} is missing") from error
+        except (tomllib.TOMLDecodeError, ValueError, TypeError, AttributeError) as error:
+            raise JobError(f"job {number}: {error}") from error
+
+
+ROI_SIDES = ("x", "y", "width", "height")
+
+
+class JobStore:
+    """The jobs of one device, one TOML file each, named by number.
+
+    Args:
+        folder: `<data>/jobs`; made when the first job is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def numbers(self) -> list[int]:
+        """Numbers of all jobs, ascending."""
+        stems = [path.stem for path in self.folder.glob("*.toml")]
+        return sorted(int(stem) for stem in stems if re.fullmatch(r"[0-9]{1,3}", stem))
+
+    def load(self, number: int) -> Job:
+        """One job.
+
+        Raises:
+            JobError: There is no such job, or its file is wrong.
+        """
+        try:
+            text = self._path(number).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            known = ", ".join(map(str, self.numbers())) or "none"
+            raise JobError(f"there is no job {number}; there are: {known}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise JobError(f"job {number} can't be read: {error}") from error
+        return Job.from_toml(number, text)
+
+    def save(self, job: Job) -> None:
+        """Keep a job; after a power cut the old or the new one is there, whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_durably(self._path(job.number), job.to_toml().encode())
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:03d}.toml"
+
+
+def _only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    unknown = [key for key in table if key not in known]
+    if unknown:
+        raise ValueError(f"unknown {unknown[0]!r} in {where}; known: {', '.join(known)}")
+
+
+def _toml(value: Any) -> str:
+    # JSON's text, numbers and lists of them are TOML's too.
+    return json.dumps(value, ensure_ascii=False)
