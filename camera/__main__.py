@@ -35,7 +35,7 @@ from edge_app.jobs import JobStore
 from edge_app.models import ModelStore, StoreError
 from edge_app.records.archive import Archive
 from edge_app.records.database import Counters, Database
-from edge_app.records.ids import Ids
+from edge_app.records.ids import Ids, leaser
 from edge_app.records.recorder import Recorder
 
 SWITCH_INTERVAL_S = 0.0005
@@ -90,7 +90,7 @@ def run(name: str, camera: CameraSettings, settings: Settings) -> int:
         min_free_bytes=settings.data.images_min_free_mb * 1_000_000,
         keep_ok_one_in=settings.data.keep_ok_one_in,
     )
-    ids = Ids(_leaser(database_path))
+    ids = Ids(leaser(database_path))
     station: Station
     recorder = Recorder(
         database_path,
@@ -168,17 +168,6 @@ def job_loader(data_dir: Path, inference: InferenceSettings) -> Callable[[int], 
         return LoadedJob(job, engine, f"{version.name}/{version.version}", limits)
 
     return load
-
-
-def _leaser(path: Path) -> Callable[[int], range]:
-    def lease(count: int) -> range:
-        database = Database(path)
-        try:
-            return database.lease_ids(count)
-        finally:
-            database.close()
-
-    return lease
 
 
 def _only_one(path: Path) -> int:

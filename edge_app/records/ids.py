@@ -8,6 +8,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edge_app.records.database import Database
 
 LEASE = 1000
 """Ids reserved by one commit. A restart gives up what was left of them: 32 bits last for
@@ -70,3 +73,16 @@ class Ids:
         now = WITHOUT_DISK + int(time.time()) % WITHOUT_DISK
         self._emergency = max(self._emergency + 1, now)
         return self._emergency
+
+
+def leaser(path: Path) -> Callable[[int], range]:
+    """Reserves ids in the database at `path`, with a connection for each block."""
+
+    def lease(count: int) -> range:
+        database = Database(path)
+        try:
+            return database.lease_ids(count)
+        finally:
+            database.close()
+
+    return lease

@@ -1,0 +1,79 @@
+"""What the app says of itself: health in one word, and everything that is live."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from typing import Any
+
+from edge_app.engines import Engines, UnknownModel
+from edge_app.inference.interpreter import ModelFailed, installed_runtimes
+from edge_app.lines import Lines
+from edge_app.models import StoreError
+from edge_app.uploads import Uploads
+
+
+class AppStatus:
+    """Puts together what app and lines know of themselves.
+
+    Args:
+        uploads: The app's own work.
+        lines: The lines, as last heard.
+    """
+
+    def __init__(self, uploads: Uploads, lines: Lines) -> None:
+        self._uploads = uploads
+        self._lines = lines
+        self._started_at = time.monotonic()
+        self._version = importlib.metadata.version("lineside")
+        self._runtimes = installed_runtimes()
+
+    def health(self) -> tuple[dict[str, Any], bool]:
+        """The short form, and whether the app can judge an upload."""
+        model, reason = self._model(self._uploads.engines)
+        down = [name for name in self._lines.names if not self._lines.state(name).to_json()["up"]]
+        healthy = model is not None and not down and not self._uploads.recorder.failing
+        return {
+            "status": "ok" if healthy else "degraded",
+            "model_loaded": model is not None,
+            "model": model,
+            "reason": reason,
+            "lines_down": down,
+            "records": self._uploads.recorder.failing or "ok",
+            "version": self._version,
+        }, model is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """The long form."""
+        document, _ = self.health()
+        return document | {
+            "time": time.time(),
+            "uptime_s": round(time.monotonic() - self._started_at, 1),
+            "runtimes": self._runtimes,
+            "uploads": {
+                "inside": self._uploads.door.inside,
+                "refused": self._uploads.door.refused,
+                "served_ms": round(self._uploads.door.served_ms, 3),
+            },
+            "models": [
+                {
+                    "name": loaded.name,
+                    "version": loaded.version,
+                    "runtime": loaded.engine.runtime,
+                    "threads": loaded.engine.threads,
+                    "invoke_ms": round(loaded.invoke_ms, 3),
+                    "sha256": loaded.engine.bundle.sha256,
+                    "limits": loaded.engine.spec.limits.to_json(),
+                    "labels": list(loaded.engine.spec.task.labels),
+                }
+                for loaded in self._uploads.engines.loaded()
+            ],
+            "lines": {name: self._lines.state(name).to_json() for name in self._lines.names},
+        }
+
+    @staticmethod
+    def _model(engines: Engines) -> tuple[str | None, str]:
+        try:
+            return engines.get().label, ""
+        except (UnknownModel, ModelFailed, StoreError) as error:
+            return None, str(error)

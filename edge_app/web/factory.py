@@ -1,0 +1,42 @@
+"""Puts the dialects together into one Flask app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask, jsonify
+from flask.typing import ResponseReturnValue
+
+from edge_app.config import AppSettings
+from edge_app.lines import Lines
+from edge_app.status import AppStatus
+from edge_app.uploads import Uploads
+from edge_app.web.errors import register_errors
+from edge_app.web.native import native_blueprint
+from edge_app.web.page import page_blueprint
+from edge_app.web.predict import predict_blueprint
+
+
+def create_app(
+    *, uploads: Uploads, lines: Lines, status: AppStatus, data_dir: Path, settings: AppSettings
+) -> Flask:
+    """The whole app; a new dialect is one blueprint here."""
+    app = Flask("edge_app.web")
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 1_000_000
+    app.config["MAX_FORM_PARTS"] = 20
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    register_errors(app)
+
+    @app.get("/health")
+    def health() -> ResponseReturnValue:
+        document, able = status.health()
+        return jsonify(document), 200 if able else 503
+
+    app.register_blueprint(predict_blueprint(uploads, settings))
+    app.register_blueprint(
+        native_blueprint(
+            uploads=uploads, lines=lines, status=status, data_dir=data_dir, settings=settings
+        )
+    )
+    app.register_blueprint(page_blueprint(lines))
+    return app

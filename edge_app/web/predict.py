@@ -1,0 +1,75 @@
+"""The simple dialect: `POST /predict`, `GET /health`. For scripts, HMIs and people with curl."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from edge_app.config import AppSettings
+from edge_app.inference.budget import Deadline
+from edge_app.uploads import Judged, Uploads
+from edge_app.web.errors import ApiError
+from edge_app.web.request import (
+    decode_base64,
+    image_bytes,
+    is_json,
+    read_json,
+    request_deadline,
+    tensors_of,
+)
+
+
+def predict_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
+    """Routes of the simple dialect."""
+    blueprint = Blueprint("predict", __name__)
+
+    @blueprint.post("/predict")
+    @blueprint.post("/predict/<model>")
+    def predict(model: str = "") -> ResponseReturnValue:
+        deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
+        if not is_json(request):
+            return _image_answer(uploads, image_bytes(request), deadline, model)
+        document = read_json(request)
+        if ("image" in document) == ("input" in document):
+            raise ApiError(
+                400, "bad_json", 'expected either {"image": "<base64>"} or {"input": [...]}'
+            )
+        if "image" in document:
+            return _image_answer(uploads, decode_base64(document["image"]), deadline, model)
+        names = [info.name for info in uploads.engines.get(model).engine.inputs]
+        outputs = uploads.run_tensors(tensors_of(document["input"], names), deadline, model=model)
+        return jsonify({name: values.tolist() for name, values in outputs.items()})
+
+    return blueprint
+
+
+def _image_answer(
+    uploads: Uploads, content: bytes, deadline: Deadline, model: str
+) -> ResponseReturnValue:
+    part = request.args.get("part", "")[:32]
+    judged = uploads.judge_image(content, deadline, model=model, part=part)
+    return jsonify(image_answer(judged))
+
+
+def image_answer(judged: Judged) -> dict[str, Any]:
+    """The answer to a picture."""
+    inspection = judged.inspection
+    return {
+        "id": inspection.id,
+        "predicted_class": inspection.label,
+        "confidence": round(inspection.score, 6),
+        "class_scores": {label: round(s, 6) for label, s in inspection.scores.items()},
+        "detections": [dataclasses.asdict(found) for found in judged.prediction.detections],
+        "verdict": str(inspection.decision),
+        "code": int(inspection.code),
+        "reason": inspection.reason,
+        "model": inspection.model,
+        "image": {"width": judged.width_px, "height": judged.height_px},
+        "timing_ms": {
+            **{stage: round(ms, 3) for stage, ms in inspection.laps_ms.items()},
+            "total": round(inspection.total_ms, 3),
+        },
+    }

@@ -1,0 +1,141 @@
+"""What a request asks for: its deadline, its picture, its numbers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import time
+from typing import Any
+
+import numpy as np
+from flask import Request
+
+from edge_app.inference.budget import Deadline
+from edge_app.inference.tensor import Array
+from edge_app.web.errors import ApiError
+
+ARRIVED_AT = "lineside.arrived_at"
+"""Where the server leaves the monotonic moment of a request's last byte in the environment."""
+
+IMAGE_FIELD = "image"
+
+
+def request_deadline(request: Request, default_ms: float, max_ms: float) -> Deadline:
+    """The request's deadline, counted from the arrival of its last byte.
+
+    `X-Deadline-Ms` may shorten it, or lengthen it up to `max_ms`.
+
+    Raises:
+        ApiError: The header is no number of milliseconds.
+    """
+    arrived_at = request.environ.get(ARRIVED_AT, time.monotonic())
+    text = request.headers.get("X-Deadline-Ms")
+    if text is None:
+        return Deadline(arrived_at, default_ms)
+    try:
+        budget_ms = float(text)
+    except ValueError:
+        budget_ms = math.nan
+    if not 1 <= budget_ms <= max_ms:
+        raise ApiError(
+            400, "bad_deadline", f"X-Deadline-Ms: expected 1 to {max_ms:g}, got {text[:40]!r}"
+        )
+    return Deadline(arrived_at, budget_ms)
+
+
+def read_json(request: Request) -> dict[str, Any]:
+    """The body as a JSON object.
+
+    Raises:
+        ApiError: It is none.
+    """
+    try:
+        document = json.loads(request.get_data(cache=True))
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "bad_json", f"the body is no valid JSON: {str(error)[:200]}") from error
+    if not isinstance(document, dict):
+        raise ApiError(400, "bad_json", f"expected a JSON object, got {type(document).__name__}")
+    return document
+
+
+def is_json(request: Request) -> bool:
+    """Whether the body is meant as JSON: by its type, or by its first byte without one."""
+    if request.mimetype in ("application/json", "text/json"):
+        return True
+    if request.mimetype in ("", "application/x-www-form-urlencoded", "text/plain"):
+        return request.get_data(cache=True)[:64].lstrip()[:1] == b"{"
+    return False
+
+
+def decode_base64(text: Any, name: str = IMAGE_FIELD) -> bytes:
+    """Bytes of a base64 text; a `data:` URL is taken too, any other URL is not fetched.
+
+    Raises:
+        ApiError: It is no base64.
+    """
+    if not isinstance(text, str):
+        raise ApiError(400, "bad_base64", f"{name}: expected base64 text, got {_kind(text)}")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ApiError(400, "bad_base64", f"{name} is no base64: {error}") from error
+
+
+def image_bytes(request: Request) -> bytes:
+    """The picture in a request that is not JSON: a multipart field `image`, or the raw body.
+
+    Raises:
+        ApiError: There is none.
+    """
+    if request.mimetype == "multipart/form-data":
+        upload = request.files.get(IMAGE_FIELD)
+        if upload is None:
+            got = ", ".join([*request.files, *request.form]) or "nothing"
+            raise ApiError(400, "no_image", f"expected a file in the field 'image', got: {got}")
+        return bytes(upload.read())
+    content = request.get_data(cache=True)
+    if not content:
+        raise ApiError(
+            400,
+            "no_image",
+            "expected a picture: multipart field 'image', a raw body, "
+            'JSON {"image": "<base64>"} or JSON {"input": [...]}',
+        )
+    return content
+
+
+def tensors_of(value: Any, names: list[str]) -> dict[str, Array]:
+    """Numbers of a JSON value: an array for a model's only input, or an object by name.
+
+    Raises:
+        ApiError: It holds something else than arrays of numbers.
+    """
+    by_name = value if isinstance(value, dict) else {names[0] if names else "input": value}
+    if not isinstance(value, dict) and len(names) > 1:
+        raise ApiError(400, "bad_tensor", f"expected an object with {', '.join(names)}")
+    return {name: numbers(name, entry) for name, entry in by_name.items()}
+
+
+def numbers(name: str, value: Any) -> Array:
+    """A nested JSON list as an array of float64.
+
+    Raises:
+        ApiError: Ragged, or not numbers.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "bad_tensor", f"input {name}: rows differ in length") from error
+    if array.dtype.kind not in "iuf":
+        raise ApiError(400, "bad_tensor", f"input {name}: expected numbers, got {_kind(value)}")
+    return array.astype(np.float64)
+
+
+def _kind(value: Any) -> str:
+    return {"NoneType": "null", "dict": "an object", "list": "a list"}.get(
+        type(value).__name__, type(value).__name__
+    )
