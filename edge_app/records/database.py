@@ -221,6 +221,18 @@ class Database:
         found = self.inspections(limit=1, camera=camera)
         return found[0] if found else None
 
+    def tally(self, *, after_id: int) -> dict[tuple[Decision, Code], int]:
+        """How many inspections of lines after an id had which decision and code.
+
+        Uploads and ids that were given without the disk are left out.
+        """
+        rows = self._connection.execute(
+            "SELECT decision, code, count(*) FROM inspections "
+            "WHERE id > ? AND source <> 'upload' GROUP BY decision, code",
+            (after_id,),
+        )
+        return {(Decision(decision), Code(code)): count for decision, code, count in rows}
+
     def counters(self, camera: str, span: str) -> Counters:
         """The camera's counts of a span, exact to the last inspection on disk."""
         row = self._connection.execute(
