@@ -99,6 +99,7 @@ class Engine:
         *,
         roi: Roi | None = None,
         reduction: int = 1,
+        full_size: tuple[int, int] | None = None,
         deadline: Deadline | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> Prediction:
@@ -108,6 +109,7 @@ class Engine:
             image: Blue-green-red, any size.
             roi: The part of it to look at, in pixels of the source.
             reduction: Source pixels for one of the image's, where it was decoded smaller.
+            full_size: Width and height of the source then; the image's own otherwise.
             deadline: Bounds the wait for the interpreter.
             stopwatch: Gets the laps `preprocess`, `wait`, `invoke` and `postprocess`.
 
@@ -119,7 +121,8 @@ class Engine:
         if self._preprocessor is None:
             raise ValueError(f"model {self.spec.name} takes tensors, not pictures")
         stopwatch = stopwatch or Stopwatch()
-        region = roi or Roi(0, 0, image.shape[1] * reduction, image.shape[0] * reduction)
+        width, height = full_size or (image.shape[1] * reduction, image.shape[0] * reduction)
+        region = roi or Roi(0, 0, width, height)
         pixels, geometry = self._preprocessor.fit(_cut(image, roi, reduction))
         tensor = self._preprocessor.normalise(pixels)
         tensors = {self.inputs[0].name: tensor}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from edge_app.inference.tensor import Array, TensorInfo
+from edge_app.inference.tensor import Array, TensorInfo, distinct_names
 
 RUNTIMES: dict[str, str] = {
     "litert": "ai_edge_litert.interpreter",
@@ -37,12 +38,19 @@ def installed_runtimes() -> dict[str, str]:
     return found
 
 
+def loaded_runtime() -> str:
+    """The runtime that this process has loaded and must stay with; empty if none yet."""
+    return next((name for name, module in RUNTIMES.items() if module in sys.modules), "")
+
+
 def default_runtime() -> str:
     """The runtime that is used where nothing was measured or set.
 
     Raises:
         ModelFailed: None is installed.
     """
+    if loaded_runtime():
+        return loaded_runtime()
     for runtime in installed_runtimes():
         return runtime
     raise ModelFailed("no TFLite runtime is installed; expected ai-edge-litert or tflite-runtime")
@@ -64,8 +72,15 @@ class Interpreter:
         self.runtime = runtime
         self.threads = threads
         self._flatbuffer = flatbuffer
+        if loaded_runtime() not in ("", runtime):
+            raise ModelFailed(
+                f"this process runs {loaded_runtime()}; {runtime} needs a process of its own"
+            )
         try:
             module = importlib.import_module(RUNTIMES[runtime])
+        except KeyError:
+            known = ", ".join(RUNTIMES)
+            raise ModelFailed(f"there is no runtime {runtime!r}; there are {known}") from None
         except ImportError as error:
             raise ModelFailed(f"runtime {runtime} can't be imported: {error}") from error
         try:
@@ -85,6 +100,13 @@ class Interpreter:
     def outputs(self) -> tuple[TensorInfo, ...]:
         """The model's outputs, in the signature's order."""
         return tuple(_info(name, details) for name, details in self._outputs.items())
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether XNNPACK took over at least a part; without it runs are several times slower."""
+        # The only way to know it in both runtimes; should it go, this says False.
+        details: list[dict[str, Any]] = getattr(self._tflite, "_get_ops_details", list)()
+        return any(entry.get("op_name") == "DELEGATE" for entry in details)
 
     def invoke(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model once.
@@ -130,11 +152,8 @@ def _border(tflite: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _by_name(details: list[dict[str, Any]]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for position, entry in enumerate(details):
-        name = entry["name"] or f"tensor_{position}"
-        named[name if name not in named else f"{name}_{position}"] = entry
-    return named
+    names = distinct_names([entry["name"] for entry in details])
+    return dict(zip(names, details, strict=True))
 
 
 def _info(name: str, details: dict[str, Any]) -> TensorInfo:

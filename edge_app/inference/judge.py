@@ -71,10 +71,25 @@ def judge(prediction: Prediction, limits: Limits) -> Verdict:
     labels that the model does not know decide nothing, and neither does a job without
     any rule for what the model gives.
     """
+    refusal = _refusal(prediction, limits)
+    if refusal is not None:
+        return refusal
+    findings = _RULES[prediction.kind](prediction, limits)
+    if not findings:
+        needed = _NEEDED[prediction.kind]
+        return no_decision(Code.JOB_FAILED, f"the job sets no {needed} to judge by")
+    decision = max((finding.decision for finding in findings), key=_SEVERITY.index)
+    told = "; ".join([f.said for f in findings if f.decision is decision][:3])
+    if decision is Decision.NONE:
+        return no_decision(Code.MODEL_FAILED, told)
+    return Verdict(decision, Code.FINE, told)
+
+
+def _refusal(prediction: Prediction, limits: Limits) -> Verdict | None:
+    """Why there is nothing to judge, if so."""
     if not prediction.sound:
         return no_decision(Code.MODEL_FAILED, "the model gave numbers that are none")
-    rules = _RULES.get(prediction.kind)
-    if rules is None:
+    if prediction.kind not in _RULES:
         return no_decision(Code.MODEL_FAILED, "the model gives nothing to judge by")
     scores = prediction.scores.values()
     if not all(math.isfinite(score) and -0.01 <= score <= 1.01 for score in scores):
@@ -84,15 +99,7 @@ def judge(prediction: Prediction, limits: Limits) -> Verdict:
     if unknown:
         missing = ", ".join(dict.fromkeys(unknown))
         return no_decision(Code.JOB_FAILED, f"labels the model does not know: {missing}")
-    findings = rules(prediction, limits)
-    if not findings:
-        needed = _NEEDED[prediction.kind]
-        return no_decision(Code.JOB_FAILED, f"the job sets no {needed} to judge by")
-    decision = max((finding.decision for finding in findings), key=_SEVERITY.index)
-    told = [finding.said for finding in findings if finding.decision is decision]
-    if decision is Decision.NONE:
-        return no_decision(Code.MODEL_FAILED, "; ".join(told[:3]))
-    return Verdict(decision, Code.FINE, "; ".join(told[:3]))
+    return None
 
 
 @dataclass(frozen=True, slots=True)

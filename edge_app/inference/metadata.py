@@ -14,12 +14,12 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge_app.inference.flatbuffer import Table
 from edge_app.inference.operators import OPERATORS, TENSOR_TYPES
-from edge_app.inference.tensor import TensorInfo
+from edge_app.inference.tensor import TensorInfo, distinct_names
 
 MAX_SIDE_FILE_BYTES = 4 * 1024 * 1024
 """Largest file in the zip that is read: a label list has a few kilobytes."""
@@ -87,13 +87,14 @@ def read_facts(content: bytes) -> FileFacts:
     if graph is None:
         raise ValueError("the TFLite model holds no graph")
     tensors = [_tensor(table) for table in graph.tables(0)]
+    inputs, outputs = _border(model, graph, tensors)
     operators = _operators(model, graph)
     side_files = _side_files(content)
     return FileFacts(
         flatbuffer_version=model.integer(0, "I"),
         description=model.text(3),
-        inputs=_picked(tensors, graph.numbers(1, "i")),
-        outputs=_picked(tensors, graph.numbers(2, "i")),
+        inputs=inputs,
+        outputs=outputs,
         operators=dict(sorted(operators.items())),
         custom=tuple(sorted(_custom(model))),
         least_runtime=_buffer(model, "min_runtime_version")
@@ -121,10 +122,37 @@ def _tensor(table: Table) -> TensorInfo:
     )
 
 
-def _picked(tensors: list[TensorInfo], places: tuple[float, ...]) -> tuple[TensorInfo, ...]:
-    if any(not 0 <= place < len(tensors) for place in places):
+def _border(
+    model: Table, graph: Table, tensors: list[TensorInfo]
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Inputs and outputs, under the signature's names where the model has exactly one."""
+    inputs, outputs = graph.numbers(1, "i"), graph.numbers(2, "i")
+    signatures = list(model.tables(7))
+    if len(signatures) == 1:
+        goes_in, comes_out = _signature(signatures[0], 0), _signature(signatures[0], 1)
+        # A signature may leave out an input that the graph still has; then the graph decides.
+        if set(goes_in.values()) == set(inputs) and comes_out:
+            return _picked(tensors, goes_in), _picked(tensors, comes_out)
+    named_in = distinct_names([_at(tensors, place).name for place in inputs])
+    named_out = distinct_names([_at(tensors, place).name for place in outputs])
+    return (
+        _picked(tensors, dict(zip(named_in, map(int, inputs), strict=True))),
+        _picked(tensors, dict(zip(named_out, map(int, outputs), strict=True))),
+    )
+
+
+def _signature(signature: Table, field: int) -> dict[str, int]:
+    return {entry.text(0): entry.integer(1, "I") for entry in signature.tables(field)}
+
+
+def _picked(tensors: list[TensorInfo], places: Mapping[str, int]) -> tuple[TensorInfo, ...]:
+    return tuple(replace(_at(tensors, place), name=name) for name, place in places.items())
+
+
+def _at(tensors: list[TensorInfo], place: float) -> TensorInfo:
+    if not 0 <= place < len(tensors):
         raise ValueError("the graph's inputs or outputs name tensors that do not exist")
-    return tuple(tensors[int(place)] for place in places)
+    return tensors[int(place)]
 
 
 def _codes(model: Table) -> Iterator[tuple[int, str, int]]:

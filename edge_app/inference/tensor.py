@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,3 +72,12 @@ class TensorInfo:
             scale=float(entry["scale"]),
             zero_point=int(entry["zero_point"]),
         )
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """The same names, those that are empty or stand twice made distinct by their place."""
+    distinct: list[str] = []
+    for place, name in enumerate(names):
+        known = name or f"tensor_{place}"
+        distinct.append(known if known not in distinct else f"{known}_{place}")
+    return distinct
