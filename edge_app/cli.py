@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_app.config import EXIT_CONFIG, ConfigError
 from edge_app.models import StoreError
+from edge_app.settings_page import settings_page
 from edge_app.up import CantStart, Up
 
 
@@ -16,6 +17,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("lineside", description="Look after a Lineside device.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_up(commands)
+    settings = commands.add_parser("settings", help="print the page of all settings (Markdown)")
+    settings.set_defaults(run=_settings)
     arguments = parser.parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -48,6 +51,12 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="stop by itself; the exit status is 0 only if every part got an answer",
     )
     up.set_defaults(run=_up)
+
+
+def _settings(arguments: argparse.Namespace) -> int:
+    del arguments
+    print(settings_page(), end="")
+    return 0
 
 
 def _up(arguments: argparse.Namespace) -> int:
