@@ -1,102 +1,98 @@
-"""The model store: every version kept, one active, and a power cut can't confuse it.
+"""The model store: what may be on the device's shelf, and what may run.
 
-`<folder>/<name>/<version>.tflite` are the model files, never changed once they are
-there. `active` is a symbolic link to one of them and the only truth about which one
-runs. `history.json` lists what was active, for rolling back; `counter` is the last
-number given, so that none is used twice.
+A model becomes active only after it proved itself on this device, in a child process; a
+failed change leaves the old one running and says why.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
+import logging
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from edge_app.inference.acceptance import Proof
+from edge_app.inference.acceptance import prove as prove_in_child
+from edge_app.inference.adopt import CannotAdopt, adopt
 from edge_app.inference.bundle import (
     MAX_FILE_BYTES,
     BundleError,
     ModelBundle,
+    is_bundle,
+    pack_bundle,
     read_bundle,
     unpack_bundle,
 )
-from edge_app.inference.durable import PARTIAL_SUFFIX, link_durably, sync_folder, write_durably
+from edge_app.inference.guess import Told
+from edge_app.inference.interpreter import loaded_runtime
+from edge_app.inference.tune import Choice, Tuning, fingerprint
+from edge_app.inference.tune import tune as tune_in_children
+from edge_app.shelf import NAME, ModelVersion, Shelf, StoreError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""What a model may be called: it becomes a folder, a path of the API and a word for the PLC."""
+__all__ = ["ModelStore", "ModelVersion", "Started", "StoreError", "name_of"]
+
+log = logging.getLogger(__name__)
 
 VERSIONS_KEPT = 10
-LOCK_WAIT_S = 60.0
-"""Longer than any copy takes; a writer that needs more has hung."""
 
-ACTIVE, HISTORY, COUNTER, LOCK = "active", "history.json", "counter", ".lock"
-
-
-class StoreError(Exception):
-    """The store refuses; the message is one sentence for a person."""
+START_ATTEMPTS = 2
+"""A proof that fails for want of memory or time while everything starts gets a second chance."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """One model file in the store."""
+class Started:
+    """What a model starts with.
 
-    name: str
-    version: int
-    path: Path
+    Args:
+        version: The version that proved itself; None if none did.
+        problems: A sentence for each version that did not; empty in good times.
+    """
+
+    version: ModelVersion | None
+    problems: tuple[str, ...] = ()
 
 
-Prove = Callable[[ModelVersion], str]
-"""Lets a version prove itself on this device; returns why it may not run, empty if it may."""
+class Prove(Protocol):
+    """Lets a model file prove itself on this device."""
+
+    def __call__(self, path: Path, *, runtime: str, threads: int, quick: bool) -> Proof: ...
 
 
-def read_proof(version: ModelVersion) -> str:
-    """The least proof: the file is whole."""
-    try:
-        read_bundle(version.path)
-    except BundleError as error:
-        return str(error)
-    return ""
+Tune = Callable[[Path], Tuning]
+"""Measures a model file on this device."""
 
 
 class ModelStore:
     """The models of one device.
 
-    Any number of processes may use the same folder: reading takes no lock, and
-    changes take one that the kernel drops when its holder dies.
-
     Args:
         folder: `<data>/models`; made when the first model comes.
-        prove: What a version must pass before it becomes active.
+        prove: What a version must pass before it becomes active; a seam for tests.
+        tune: What measures it then; a seam for tests.
         kept: Versions kept for each name; the oldest idle ones go first.
     """
 
-    def __init__(self, folder: Path, prove: Prove = read_proof, kept: int = VERSIONS_KEPT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prove: Prove = prove_in_child,
+        tune: Tune = tune_in_children,
+        kept: int = VERSIONS_KEPT,
+    ) -> None:
         self.folder = folder
+        self._shelf = Shelf(folder, kept)
         self._prove = prove
-        self._kept = kept
+        self._tune = tune
 
     def names(self) -> list[str]:
         """Names of all models that have a version, sorted."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(
-            entry.name
-            for entry in self.folder.iterdir()
-            if NAME.fullmatch(entry.name) and self.versions(entry.name)
-        )
+        return self._shelf.names()
 
     def versions(self, name: str) -> list[ModelVersion]:
         """All versions of a model, oldest first; none for a name that is not known."""
-        if not NAME.fullmatch(name):
-            return []
-        folder = self.folder / name
-        found = [int(path.stem) for path in folder.glob("*.tflite") if path.stem.isdecimal()]
-        return [ModelVersion(name, number, folder / f"{number}.tflite") for number in sorted(found)]
+        return self._shelf.versions(name)
 
     def version(self, name: str, version: int | str) -> ModelVersion:
         """One version.
@@ -104,31 +100,23 @@ class ModelStore:
         Raises:
             StoreError: There is no such model or version.
         """
-        known = self.versions(name)
-        for entry in known:
-            if str(entry.version) == str(version):
-                return entry
-        if not known:
-            names = ", ".join(self.names()) or "none"
-            raise StoreError(f"there is no model {name!r}; there are: {names}")
-        numbers = ", ".join(str(entry.version) for entry in known)
-        raise StoreError(f"model {name} has no version {version}; it has: {numbers}")
+        return self._shelf.version(name, version)
 
     def active(self, name: str) -> ModelVersion | None:
         """The version that runs; None where none was activated yet."""
-        link = self.folder / name / ACTIVE
-        target = link.readlink().name if link.is_symlink() else ""
-        return next((v for v in self.versions(name) if v.path.name == target), None)
+        return self._shelf.active(name)
 
-    def add(self, source: Path, name: str | None = None) -> ModelVersion:
+    def add(self, source: Path, name: str | None = None, told: Told | None = None) -> ModelVersion:
         """Keep a verified copy of a model file; it is not active yet.
 
         Args:
-            source: The file; the same content again gives the same version back.
-            name: What to call it; the file's own name for itself otherwise.
+            source: A model file of ours, or any `.tflite`, which is run once to make
+                one of it. The same content again gives the same version back.
+            name: What to call it; by default the name in the file, or the file's own.
+            told: What a person says of a foreign file.
 
         Raises:
-            StoreError: The file is damaged or no model file of ours, or the disk refuses.
+            StoreError: The file is damaged or can't run here, or the disk refuses.
         """
         try:
             size = source.stat().st_size
@@ -137,44 +125,47 @@ class ModelStore:
             content = source.read_bytes()
         except OSError as error:
             raise StoreError(f"can't read {source}: {error.strerror}") from error
-        return self.add_content(content, name)
+        return self.add_content(content, name, told, source=source.name)
 
-    def add_content(self, content: bytes, name: str | None = None) -> ModelVersion:
+    def add_content(
+        self,
+        content: bytes,
+        name: str | None = None,
+        told: Told | None = None,
+        *,
+        source: str = "upload.tflite",
+    ) -> ModelVersion:
         """The same as `add` for a file that is in memory, an upload for example."""
+        if len(content) > MAX_FILE_BYTES:
+            raise StoreError(f"{source} has {len(content)} bytes; {MAX_FILE_BYTES} are taken")
         try:
-            name = name or unpack_bundle(content).spec.name
-        except BundleError as error:
-            raise StoreError(str(error)) from error
-        if not NAME.fullmatch(name):
-            raise StoreError(
-                f"{name!r} can't be a model's name: expected up to 64 letters, digits, "
-                "'.', '_' or '-', beginning with a letter or digit"
-            )
-        try:
-            with self._changing():
-                return self._placed(name, content)
-        except OSError as error:
-            raise StoreError(f"can't store {name}: {error.strerror}") from error
+            if is_bundle(content):
+                name = name or unpack_bundle(content).spec.name
+                unpack_bundle(content)
+            else:
+                name = name or name_of(source)
+                _check_name(name)
+                content = pack_bundle(adopt(content, name, told, source=source))
+        except (BundleError, CannotAdopt) as error:
+            raise StoreError(f"{source} was refused: {error}") from error
+        _check_name(name)
+        return self._shelf.place(name, content)
 
-    def activate(self, name: str, version: int | str) -> ModelVersion:
+    def activate(self, name: str, version: int | str, *, measure: bool = True) -> ModelVersion:
         """Let a version run from now on, after it has proved itself.
+
+        Args:
+            name: The model.
+            version: Its version.
+            measure: Whether to find the fastest way to run it first, if that is not
+                known for this device; takes some ten seconds.
 
         Raises:
             StoreError: There is none such, or it failed; what ran before still runs.
         """
         chosen = self.version(name, version)
-        reason = self._prove(chosen)
-        if reason:
-            raise StoreError(f"model {name} version {version} was refused: {reason}")
-        with self._changing():
-            self.version(name, version)  # it may have been removed while it was proving itself
-            history = self._history(name)
-            if not history or history[-1] != chosen.version:
-                history.append(chosen.version)
-            # The list first: cut off here, the old version is active and its place in
-            # the list is found all the same.
-            self._write_history(name, history)
-            link_durably(self.folder / name / ACTIVE, chosen.path.name)
+        self._pass(chosen, measure=measure)
+        self._shelf.switch(chosen)
         return chosen
 
     def rollback(self, name: str) -> ModelVersion:
@@ -183,17 +174,34 @@ class ModelStore:
         Raises:
             StoreError: There was none, or it fails; what ran before still runs.
         """
-        before = self._before(name)
-        if before is None:
+        earlier = self._shelf.earlier(name)
+        if not earlier:
             raise StoreError(f"model {name} has no earlier active version to go back to")
-        reason = self._prove(before)
-        if reason:
-            raise StoreError(f"model {name} version {before.version} was refused: {reason}")
-        with self._changing():
-            # The link first: cut off here, the version is active and found in the list.
-            link_durably(self.folder / name / ACTIVE, before.path.name)
-            self._write_history(name, _up_to_last(self._history(name), before.version))
-        return before
+        self._pass(earlier[0], measure=False)
+        self._shelf.go_back(earlier[0])
+        return earlier[0]
+
+    def start(self, name: str) -> Started:
+        """Let the active version prove itself anew, quickly, and go back to one that can.
+
+        For the start of a program: a disk may have rotted and runtimes may have been
+        exchanged since it was activated. What is wrong is logged as an error too.
+        """
+        active = self.active(name)
+        if active is None:
+            return Started(None, (f"model {name!r} has no active version",))
+        problems: list[str] = []
+        for version in (active, *self._shelf.earlier(name)):
+            refusal = self._quickly(version)
+            if not refusal:
+                if version != active:
+                    self._shelf.go_back(version)
+                    problems.append(f"model {name} went back to version {version.version}")
+                    log.error("model %s went back to version %d", name, version.version)
+                return Started(version, tuple(problems))
+            problems.append(f"model {version} failed its proof: {refusal}")
+            log.error("model %s failed its proof: %s", version, refusal)
+        return Started(None, tuple(problems))
 
     def remove(self, name: str, version: int | str) -> None:
         """Delete a version.
@@ -201,12 +209,7 @@ class ModelStore:
         Raises:
             StoreError: There is none such, or it is the active one.
         """
-        with self._changing():
-            entry = self.version(name, version)
-            if self.active(name) == entry:
-                raise StoreError(f"model {name} version {version} is active; activate another")
-            entry.path.unlink()
-            sync_folder(entry.path.parent)
+        self._shelf.remove(name, version)
 
     def load(self, version: ModelVersion) -> ModelBundle:
         """Read and verify a version's file.
@@ -219,86 +222,88 @@ class ModelStore:
         except BundleError as error:
             raise StoreError(f"model {version.name} version {version.version}: {error}") from error
 
-    def _placed(self, name: str, content: bytes) -> ModelVersion:
-        folder = self.folder / name
-        digest = hashlib.sha256(content).digest()
-        for entry in self.versions(name):
-            if hashlib.sha256(entry.path.read_bytes()).digest() == digest:
-                return entry
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(self.folder)
-        number = self._next_number(name)
-        # The counter first: cut off here, a number is skipped, but none is given twice.
-        write_durably(folder / COUNTER, str(number).encode())
-        write_durably(folder / f"{number}.tflite", content)
-        self._drop_oldest(name)
-        return self.version(name, number)
+    def choice(self, version: ModelVersion, runtime: str = "", threads: int = 0) -> Choice:
+        """How to run a version in this process: what was measured to be fastest.
 
-    def _next_number(self, name: str) -> int:
-        counter = self.folder / name / COUNTER
-        given = counter.read_text() if counter.is_file() else "0"
-        numbers = [entry.version for entry in self.versions(name)]
-        return max([int(given) if given.isdecimal() else 0, *numbers]) + 1
+        Args:
+            version: The version.
+            runtime: A pinned runtime; empty for any. A process that has loaded one
+                stays with it.
+            threads: A pinned number of threads; 0 for any.
 
-    def _drop_oldest(self, name: str) -> None:
-        keep = {self.active(name), self._before(name)}
-        versions = self.versions(name)
-        idle = [entry for entry in versions[:-1] if entry not in keep]
-        for entry in idle[: max(0, len(versions) - self._kept)]:
-            entry.path.unlink()
-        sync_folder(self.folder / name)
+        Returns:
+            For `Engine(bundle, choice.runtime, choice.threads)`. Without a measurement
+            that holds here: the default runtime and one thread.
+        """
+        runtime = runtime or loaded_runtime()
+        tuning = self.tuning(version)
+        measured = tuning.best(runtime, threads) if tuning else None
+        return measured or Choice(runtime, threads or 1)
 
-    def _before(self, name: str) -> ModelVersion | None:
-        active = self.active(name)
-        history = self._history(name)
-        if active is None:
-            return None
-        known = {entry.version: entry for entry in self.versions(name)}
-        earlier = [
-            n for n in _up_to_last(history, active.version) if n in known and n != active.version
-        ]
-        return known[earlier[-1]] if earlier else None
+    def tuning(self, version: ModelVersion) -> Tuning | None:
+        """What was measured for a version; None where nothing was, or on another device."""
+        entry = self._shelf.tuning(version)
+        return entry if entry is not None and entry.device == fingerprint() else None
 
-    def _history(self, name: str) -> list[int]:
-        path = self.folder / name / HISTORY
+    def measure(self, name: str, version: int | str) -> Tuning:
+        """Measure a version anew and keep the table.
+
+        Raises:
+            StoreError: There is none such, or no combination can run it.
+        """
+        chosen = self.version(name, version)
         try:
-            return [int(number) for number in json.loads(path.read_bytes())]
-        except FileNotFoundError:
-            return []
-        except (ValueError, TypeError):
-            # Only good for rolling back; a damaged list must not stop anything else.
-            return []
+            tuning = self._tune(chosen.path)
+        except BundleError as error:
+            raise StoreError(f"model {name} version {version}: {error}") from error
+        while (best := tuning.best()) is not None:
+            proof = self._prove(
+                chosen.path, runtime=best.runtime, threads=best.threads, quick=False
+            )
+            if not proof.refusal:
+                break
+            # Fast, and wrong: the table says so, and the next one has its turn.
+            tuning = tuning.without(best, proof.refusal)
+        self._shelf.keep_tuning(chosen, tuning)
+        if best is None:
+            reasons = "; ".join(dict.fromkeys(row.problem for row in tuning.rows))
+            raise StoreError(f"model {name} version {version} was refused: {reasons}")
+        return tuning
 
-    def _write_history(self, name: str, history: list[int]) -> None:
-        content = json.dumps(history[-self._kept * 2 :]).encode()
-        write_durably(self.folder / name / HISTORY, content)
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """One change at a time over all processes; leftovers of dead ones are swept first."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK).open("w") as lock:
-            _take(lock.fileno(), LOCK_WAIT_S)
-            for leftover in self.folder.glob(f"*/.*{PARTIAL_SUFFIX}"):
-                leftover.unlink(missing_ok=True)
-            yield
-
-
-def _up_to_last(history: list[int], version: int) -> list[int]:
-    """The list up to where the version stands last, that one included."""
-    places = [place for place, number in enumerate(history) if number == version]
-    return history[: places[-1] + 1] if places else [version]
-
-
-def _take(descriptor: int, wait_s: float) -> None:
-    ends_at = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= ends_at:
-                message = f"another process has been changing the models for {wait_s:.0f} s"
-                raise StoreError(message) from None
-            time.sleep(0.02)
-        else:
+    def _pass(self, version: ModelVersion, *, measure: bool) -> None:
+        """Raises `StoreError` unless the version proves itself."""
+        if measure and self.tuning(version) is None:
+            self.measure(version.name, version.version)
             return
+        choice = self.choice(version)
+        proof = self._prove(
+            version.path, runtime=choice.runtime, threads=choice.threads, quick=False
+        )
+        if proof.refusal:
+            raise StoreError(
+                f"model {version.name} version {version.version} was refused: {proof.refusal}"
+            )
+
+    def _quickly(self, version: ModelVersion) -> str:
+        choice, refusal = self.choice(version), ""
+        for _ in range(START_ATTEMPTS):
+            refusal = self._prove(
+                version.path, runtime=choice.runtime, threads=choice.threads, quick=True
+            ).refusal
+            if not refusal:
+                break
+        return refusal
+
+
+def name_of(file_name: str) -> str:
+    """A model's name made of a file's: what may not be in one becomes `-`."""
+    stem = file_name.removesuffix(".tflite")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "model"
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise StoreError(
+            f"{name!r} can't be a model's name: expected up to 64 letters, digits, "
+            "'.', '_' or '-', beginning with a letter or digit"
+        )

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from edge_app.inference.bundle import ModelBundle, ModelSpec, pack_bundle, write_bundle
+from edge_app.inference.acceptance import Proof
+from edge_app.inference.bundle import (
+    BundleError,
+    ModelBundle,
+    ModelSpec,
+    pack_bundle,
+    read_bundle,
+    write_bundle,
+)
 from edge_app.inference.tasks import Task
-from edge_app.models import ModelStore, ModelVersion, StoreError
+from edge_app.inference.tune import Choice, Row, Tuning, fingerprint
+from edge_app.models import ModelStore, ModelVersion, StoreError, name_of
 
 
 def bundle(marker: str = "a", name: str = "caps") -> ModelBundle:
@@ -17,10 +26,45 @@ def bundle(marker: str = "a", name: str = "caps") -> ModelBundle:
     return ModelBundle(b"TFL3" + marker.encode() * 100, spec)
 
 
+class Examiner:
+    """Proves and measures files without any runtime.
+
+    Args:
+        wrong: Contents of flatbuffers that fail, and what is wrong with them.
+    """
+
+    def __init__(self, wrong: dict[bytes, str] | None = None) -> None:
+        self.wrong = wrong or {}
+        self.unfit: set[Choice] = set()
+        self.asked: list[tuple[str, Choice, bool]] = []
+
+    def prove(self, path: Path, *, runtime: str, threads: int, quick: bool) -> Proof:
+        """A whole file passes."""
+        self.asked.append((path.name, Choice(runtime, threads), quick))
+        try:
+            flatbuffer = read_bundle(path).flatbuffer
+        except BundleError as error:
+            return Proof(str(error))
+        if Choice(runtime, threads) in self.unfit:
+            return Proof("it answers differently")
+        return Proof(self.wrong.get(flatbuffer[:5], ""))
+
+    def tune(self, path: Path) -> Tuning:
+        """The other runtime is faster."""
+        rows = (Row("tflite-runtime", 2, 1.0, 2.0, 9), Row("litert", 1, 3.0, 4.0, 9))
+        return Tuning(fingerprint(), read_bundle(path).sha256, 1.0, rows)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
+def examiner() -> Examiner:
+    """Lets every whole file pass."""
+    return Examiner()
+
+
+@pytest.fixture
+def store(tmp_path: Path, examiner: Examiner) -> ModelStore:
     """An empty store."""
-    return ModelStore(tmp_path / "models")
+    return ModelStore(tmp_path / "models", examiner.prove, examiner.tune)
 
 
 def test_an_empty_store_knows_nothing(store: ModelStore) -> None:
@@ -69,9 +113,9 @@ def test_nothing_is_active_until_it_is_activated(store: ModelStore) -> None:
     assert store.active("caps") == version
 
 
-def test_a_refused_version_leaves_the_old_one_active(tmp_path: Path) -> None:
+def test_a_refused_version_leaves_the_old_one_active(store: ModelStore, examiner: Examiner) -> None:
     """The reason is in the sentence and nothing changed."""
-    store = ModelStore(tmp_path, prove=lambda v: "it is tired" if v.version == 2 else "")
+    examiner.wrong = {b"TFL3b": "it is tired"}
     first = store.add_content(pack_bundle(bundle("a")))
     store.add_content(pack_bundle(bundle("b")))
     store.activate("caps", 1)
@@ -113,9 +157,9 @@ def test_the_active_version_can_not_be_removed(store: ModelStore) -> None:
         store.remove("caps", 1)
 
 
-def test_the_number_of_versions_is_bounded(tmp_path: Path) -> None:
+def test_the_number_of_versions_is_bounded(tmp_path: Path, examiner: Examiner) -> None:
     """The oldest idle ones go; the active one and the one to roll back to stay."""
-    store = ModelStore(tmp_path, kept=3)
+    store = ModelStore(tmp_path, examiner.prove, examiner.tune, kept=3)
     for marker in "ab":
         store.activate("caps", store.add_content(pack_bundle(bundle(marker))).version)
     for marker in "cdefg":
@@ -142,8 +186,9 @@ def test_a_version_that_was_damaged_on_disk_is_not_loaded(store: ModelStore) -> 
 
     with pytest.raises(StoreError, match="caps version 1"):
         store.load(version)
-    with pytest.raises(StoreError, match="refused"):
+    with pytest.raises(StoreError, match="caps version 1"):
         store.activate("caps", 1)
+    assert store.active("caps") is None
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "x" * 65, "a b", "-x"])
@@ -175,3 +220,125 @@ def test_leftovers_of_a_dead_writer_are_swept(store: ModelStore) -> None:
     store.add_content(pack_bundle(bundle("b")))
 
     assert not leftover.exists()
+
+
+def test_activation_measures_and_the_choice_is_kept(store: ModelStore, examiner: Examiner) -> None:
+    """The fastest combination is what a version runs with, also after a restart."""
+    version = store.add_content(pack_bundle(bundle()))
+    assert store.choice(version) == Choice("", 1)
+
+    store.activate("caps", 1)
+
+    again = ModelStore(store.folder, examiner.prove, examiner.tune)
+    assert again.choice(version) == Choice("tflite-runtime", 2)
+    assert again.choice(version, runtime="litert") == Choice("litert", 1)
+    assert again.choice(version, threads=1) == Choice("litert", 1)
+    assert again.choice(version, runtime="litert", threads=4) == Choice("litert", 4)
+
+
+def test_a_fast_combination_that_answers_differently_is_not_chosen(
+    store: ModelStore, examiner: Examiner
+) -> None:
+    """The next one has its turn, and the table says why."""
+    examiner.unfit = {Choice("tflite-runtime", 2)}
+    version = store.add_content(pack_bundle(bundle()))
+
+    store.activate("caps", 1)
+
+    assert store.choice(version) == Choice("litert", 1)
+    tuning = store.tuning(version)
+    assert tuning is not None
+    assert tuning.rows[-1].problem == "it answers differently"
+
+
+def test_a_measurement_of_another_device_does_not_count(tmp_path: Path, examiner: Examiner) -> None:
+    """A card that was moved to another board is measured anew."""
+
+    def elsewhere(path: Path) -> Tuning:
+        tuning = examiner.tune(path)
+        return Tuning({"machine": "another"}, tuning.sha256, 1.0, tuning.rows)
+
+    moved = ModelStore(tmp_path / "models", examiner.prove, elsewhere)
+    version = moved.add_content(pack_bundle(bundle()))
+    moved.activate("caps", 1)
+
+    assert moved.tuning(version) is None
+    assert moved.choice(version) == Choice("", 1)
+
+
+def test_a_damaged_table_of_measurements_is_as_good_as_none(store: ModelStore) -> None:
+    """Nothing that only makes it faster can stop a model."""
+    version = store.add_content(pack_bundle(bundle()))
+    store.activate("caps", 1)
+    (store.folder / "caps" / "tuning.json").write_text('{"1": {"rows": [1]}}')
+    (store.folder / "caps" / "history.json").write_text("nonsense")
+    (store.folder / "caps" / "counter").write_text("nonsense")
+
+    assert store.choice(version) == Choice("", 1)
+    assert store.start("caps").version == version
+    assert store.add_content(pack_bundle(bundle("b"))).version == 2
+
+
+def test_a_start_proves_the_active_version_quickly(store: ModelStore, examiner: Examiner) -> None:
+    """In good times nothing is said and nothing changes."""
+    version = store.add_content(pack_bundle(bundle()))
+    store.activate("caps", 1)
+    examiner.asked.clear()
+
+    started = store.start("caps")
+
+    assert started.version == version
+    assert started.problems == ()
+    assert examiner.asked == [("1.tflite", Choice("tflite-runtime", 2), True)]
+
+
+def test_a_start_goes_back_to_the_last_good_version(store: ModelStore) -> None:
+    """A rotten file is passed over, loudly, and every program sees the same version."""
+    for marker in "abc":
+        store.activate("caps", store.add_content(pack_bundle(bundle(marker))).version)
+    for number in (2, 3):
+        path = store.version("caps", number).path
+        path.write_bytes(path.read_bytes()[:-1])
+
+    started = store.start("caps")
+
+    assert started.version == store.version("caps", 1) == store.active("caps")
+    assert len(started.problems) == 3
+    assert "caps/3 failed its proof" in started.problems[0]
+    assert "went back to version 1" in started.problems[2]
+
+
+def test_a_start_without_any_good_version_says_so(store: ModelStore, examiner: Examiner) -> None:
+    """There is no version then; the caller answers NONE and stays up."""
+    assert store.start("caps").version is None
+    store.activate("caps", store.add_content(pack_bundle(bundle())).version)
+    examiner.wrong = {b"TFL3a": "it is tired"}
+
+    started = store.start("caps")
+
+    assert started.version is None
+    assert "it is tired" in started.problems[0]
+
+
+def test_a_foreign_file_that_no_runtime_takes_is_refused(store: ModelStore, tmp_path: Path) -> None:
+    """What is no model at all is told by its first bytes."""
+    (tmp_path / "holiday.tflite").write_bytes(b"\xff\xd8\xff holiday")
+
+    with pytest.raises(StoreError, match=r"holiday.tflite was refused: expected a TFLite model"):
+        store.add(tmp_path / "holiday.tflite")
+    with pytest.raises(StoreError, match="can't read"):
+        store.add(tmp_path / "missing.tflite")
+
+
+@pytest.mark.parametrize(
+    ("file_name", "name"),
+    [
+        ("caps.tflite", "caps"),
+        ("My caps (2).tflite", "My-caps-2"),
+        ("_x", "x"),
+        ("???.tflite", "model"),
+    ],
+)
+def test_a_file_name_becomes_a_model_name(file_name: str, name: str) -> None:
+    """What may not be in a name becomes a hyphen."""
+    assert name_of(file_name) == name
