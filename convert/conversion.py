@@ -3,25 +3,80 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
-from importlib.metadata import version
+import os
+from dataclasses import dataclass
 
-from convert import calibration, golden
-from convert.album import Album, Pixels, fit_album, open_album, read_labels
+import numpy as np
+
+from convert import calibration
+from convert.album import Album, Photo, fit_album
 from convert.calibration import Samples
-from convert.compare import Comparison, compare, guess_activation, scores_of
+from convert.choose import Chooser, Measure, Trial, prove
 from convert.console import Console
-from convert.errors import Refused
-from convert.options import contract_of
+from convert.errors import CannotConvert, GateFailed, Refused
+from convert.intake import Intake, random_samples, read_samples, take_in
+from convert.options import gates_of, modes_of
+from convert.preprocessing import Settled, Settler
 from convert.proof import Run
 from convert.quantize import Made, Recipe
-from convert.source import Source, Wish, labels_beside, locate, picture_input
+from convert.source import locate, picture_input
 from convert.workbench import Workbench
-from edge_app.inference.bundle import ModelBundle, ModelSpec, write_bundle
+from edge_app.inference.guess import Told, guess_task
 from edge_app.inference.judge import Limits
-from edge_app.inference.preprocess import Contract
+from edge_app.inference.metadata import read_facts
 from edge_app.inference.tasks import Task
-from edge_app.inference.tensor import TensorInfo
+from edge_app.inference.tensor import Array
+
+TIMED = 30
+"""Samples that each runtime and number of threads is timed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the models are shown.
+
+    Args:
+        samples: What all models answer.
+        truth: Place of each one's true label; -1 where it is not known.
+        calibrating: What integer models are calibrated with; None if nothing is fit for it.
+        counts: How many of each label calibrate.
+        photos: Where the samples came from; empty for tensors.
+        skipped: Pictures that could not be read.
+        settled: The contract and how it was come by; None for tensors.
+    """
+
+    samples: Samples
+    truth: Array
+    calibrating: Samples | None
+    counts: dict[str, int]
+    photos: tuple[Photo, ...] = ()
+    skipped: tuple[str, ...] = ()
+    settled: Settled | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that is known when a model was chosen.
+
+    Args:
+        intake: What was given.
+        shown: What the models were shown.
+        measure: What they were held against.
+        limits: What verdicts are given by.
+        floating: The float model.
+        trials: All that were tried, the chosen one last; with `--every-mode` anywhere.
+        chosen: The one to write; None if none passed.
+        speeds: Milliseconds of one invoke by model, runtime and threads.
+    """
+
+    intake: Intake
+    shown: Shown
+    measure: Measure
+    limits: Limits
+    floating: Made
+    trials: tuple[Trial, ...]
+    chosen: Trial | None
+    speeds: dict[str, dict[str, dict[int, float]]]
 
 
 class Conversion:
@@ -34,172 +89,202 @@ class Conversion:
     """
 
     def __init__(self, options: argparse.Namespace, console: Console, bench: Workbench) -> None:
-        self.options = options
-        self.console = console
-        self.bench = bench
+        self._options = options
+        self._console = console
+        self._bench = bench
 
-    def perform(self) -> str:
-        """Convert, prove and write; returns the summary.
+    def perform(self) -> Outcome:
+        """Convert and prove; nothing is written yet.
 
         Raises:
-            ConvertError: Nothing was written.
+            ConvertError: What was given can't be used or converted.
         """
-        if self.options.images is None:
-            raise Refused("give the folder of pictures with --images")
-        album = open_album(self.options.images)
-        labels = self._labels(album)
-        source = self._source(binary=False)
-        if len(labels) == 2 and _single_score(source):
-            source = self._source(binary=True)
-        tensor = picture_input(source.inputs)
-        if tensor is None:
-            raise Refused(_takes_no_picture(source))
-        contract = self._contract(tensor)
-        chosen = album.sample(self.options.compare)
-        with self.console.step("reading the pictures") as progress:
-            pixels = fit_album(chosen, contract, tensor, progress)
-        return self._make(source, labels, contract, pixels)
-
-    def _source(self, *, binary: bool) -> Source:
-        path, kind, notes = locate(self.options.source)
-        if kind == "tflite":
-            raise Refused(f"{path.name} is a TFLite model already")
-        activation = self.options.activation
-        wish = Wish(
-            signature=self.options.signature,
-            tags=self.options.tags,
-            shapes=dict(self.options.input_shape),
-            binary=binary,
-            activation="none" if activation == "auto" else activation,
-        )
-        for note in notes:
-            self.console.say(note)
-        source = self.bench.prepare(path, kind, wish)
-        for note in source.notes:
-            self.console.say(note)
-        return source
-
-    def _labels(self, album: Album) -> tuple[str, ...]:
-        """Labels in the model's order: the labels file's, else the sorted sub-folders'."""
-        file = self.options.labels or labels_beside(locate(self.options.source)[0])
-        if file is None:
-            if album.folders:
-                order = ", ".join(album.folders)
-                self.console.say(f"labels, in the order of the sorted sub-folders: {order}")
-            return album.folders
-        labels = read_labels(file)
-        self.console.say(f"labels, in the order of {file.name}: {_some(labels)}")
-        strangers = [folder for folder in album.folders if folder not in labels]
+        intake = take_in(self._options, self._console, self._bench)
+        floating = self._floating(intake)
+        shown = self._show(intake, floating)
+        reference = self._answers(floating, shown.samples)
+        task = self._task(intake, floating, reference)
+        limits = self._limits(task)
+        defects = tuple(x for x in task.labels if x not in limits.good) if limits.good else ()
+        gates = gates_of(self._options)
+        strangers = [label for label in gates.min_recall if label not in task.labels]
         if strangers:
-            raise Refused(f"sub-folders that are no label in {file.name}: {', '.join(strangers)}")
-        return labels
+            raise Refused(f"--min-recall names what is no label: {', '.join(strangers)}")
+        name = self._options.name or self._options.output.stem
+        measure = Measure(name, task, shown.samples, shown.truth, reference, gates, defects)
+        trials = self._trials(intake, floating, shown, measure)
+        chosen = next((trial for trial in trials if trial.passed), None)
+        speeds = self._speeds(floating, chosen, shown.samples)
+        return Outcome(intake, shown, measure, limits, floating, trials, chosen, speeds)
 
-    def _contract(self, tensor: TensorInfo) -> Contract:
-        try:
-            return contract_of(self.options, tensor.shape[3])
-        except ValueError as error:
-            raise Refused(str(error)) from error
+    def _floating(self, intake: Intake) -> Made:
+        """The float model, that all others are held against."""
+        if intake.adopted is None:
+            return self._bench.convert(intake.source, Recipe("float32"), None)
+        if self._options.reference is None:
+            return Made(intake.adopted.flatbuffer, Recipe("float32"), 0.0, 0.0)
+        path, kind, _ = locate(self._options.reference)
+        if kind == "tflite":
+            return Made(path.read_bytes(), Recipe("float32"), 0.0, 0.0)
+        source = self._bench.prepare(path, kind)
+        return self._bench.convert(source, Recipe("float32"), None)
 
-    def _make(
-        self, source: Source, labels: tuple[str, ...], contract: Contract, pixels: Pixels
-    ) -> str:
-        (tensor,) = source.inputs
-        samples = calibration.pictures(pixels, tensor.name, contract)
-        album = Album(pixels.photos, ())
-        truth = album.indices(labels)
-        few = album.sample(self.options.calibrate)
+    def _show(self, intake: Intake, floating: Made) -> Shown:
+        tensor = picture_input(intake.source.inputs)
+        if tensor is not None and intake.album is not None:
+            return self._show_pictures(intake, floating, intake.album)
+        if tensor is not None and self._options.samples is None:
+            raise Refused("give the folder of pictures with --images")
+        inputs, count = intake.source.inputs, self._options.compare
+        if self._options.samples is None:
+            self._console.warn(
+                "no samples were given (--samples): the model is proved to run, with random "
+                "numbers, and can't be calibrated"
+            )
+            samples, calibrating = random_samples(inputs), None
+        else:
+            samples = read_samples(self._options.samples, inputs, count)
+            few = np.linspace(0, len(samples) - 1, min(len(samples), self._options.calibrate))
+            calibrating = samples.take(np.unique(few.round()))
+        truth = np.full(len(samples), -1)
+        counts = {"": len(calibrating)} if calibrating else {}
+        return Shown(samples, truth, calibrating, counts)
+
+    def _show_pictures(self, intake: Intake, floating: Made, album: Album) -> Shown:
+        (tensor,) = intake.source.inputs
+        if intake.adopted is not None and intake.adopted.spec.contract is not None:
+            settled = Settled(intake.adopted.spec.contract, "from the file")
+        else:
+            settler = Settler(
+                self._options, self._console, self._bench, floating.flatbuffer, tensor
+            )
+            settled = settler.settle(album, intake.labels)
+        chosen = album.sample(self._options.compare)
+        with self._console.step("reading the pictures") as progress:
+            pixels = fit_album(chosen, settled.contract, tensor, progress)
+        for sentence in pixels.skipped[:5]:
+            self._console.warn(f"left out {sentence}")
+        read = Album(pixels.photos, album.folders)
+        few = read.sample(self._options.calibrate)
         places = {photo: place for place, photo in enumerate(pixels.photos)}
+        samples = calibration.pictures(pixels, tensor.name, settled.contract)
         calibrating = samples.take([places[photo] for photo in few.photos])
-        for sentence in calibration.warnings_for(calibrating, few.counts()):
-            self.console.warn(sentence)
-        made_float = self.bench.convert(source, Recipe("float32"), None)
-        runtime = next(iter(self.bench.runtimes))
-        reference = self.bench.run("float32", made_float.flatbuffer, runtime, samples)
-        task, limits = self._task(labels, reference)
-        recipe = Recipe(self.options.mode, self.options.io)
-        made = self.bench.convert(source, recipe, calibrating)
-        runs = self._prove(made, samples)
-        comparisons = {name: compare(task, reference, run, truth) for name, run in runs.items()}
-        first = runs[runtime]
-        scores = scores_of(task, first) if task.kind == "classification" else None
-        kept = golden.choose(samples, truth, scores, limits)
-        spec = ModelSpec(
-            name=self.options.name or self.options.output.stem,
-            task=task,
-            inputs=first.inputs,
-            outputs=first.outputs,
-            contract=contract,
-            limits=limits,
-            mode=made.recipe.mode,
-            made=self._made(source),
-            calibration=calibration.describe(calibrating, few.counts()),
-            comparison=self._figures(comparisons),
+        if intake.adopted is None:
+            for sentence in calibration.warnings_for(calibrating, few.counts()):
+                self._console.warn(sentence)
+        return Shown(
+            samples,
+            read.indices(intake.labels),
+            calibrating,
+            few.counts(),
+            pixels.photos,
+            pixels.skipped,
+            settled,
         )
-        bundle = ModelBundle(made.flatbuffer, spec, golden.golden(samples, reference, first, kept))
-        write_bundle(self.options.output, bundle)
-        return self._summary(bundle, comparisons)
 
-    def _task(self, labels: tuple[str, ...], reference: Run) -> tuple[Task, Limits]:
-        if not labels:
-            count = sum(array[0].size for array in reference.real().values())
-            labels = tuple(str(place) for place in range(count))
-            self.console.warn("no labels were given: the classes are named by their numbers")
-        asked = self.options.activation
-        task = Task(
-            "classification", labels, guess_activation(reference) if asked == "auto" else asked
+    def _answers(self, floating: Made, samples: Samples) -> Run:
+        """The float model's answers, in the first runtime that takes it."""
+        said = ""
+        for runtime in self._bench.runtimes:
+            try:
+                return self._bench.run("the float model", floating.flatbuffer, runtime, samples)
+            except CannotConvert as error:
+                said = said or str(error)
+        raise CannotConvert(f"no installed runtime takes the float model: {said}")
+
+    def _task(self, intake: Intake, floating: Made, reference: Run) -> Task:
+        if intake.adopted is not None:
+            return intake.adopted.spec.task
+        told = Told(
+            task=self._options.task, labels=intake.labels, activation=self._options.activation
         )
-        scores_of(task, reference)
-        strangers = [label for label in self.options.good if label not in labels]
+        assumed: list[str] = []
+        answers = reference.real()
+        flat = [values for values in answers.values() if values.ndim == 3]
+        if intake.labels and len(answers) == len(flat) == 1:
+            classes = flat[0].shape[-1]
+            if classes != len(intake.labels):
+                raise Refused(
+                    f"the model tells {classes} classes apart; "
+                    f"{len(intake.labels)} labels were given"
+                )
+        try:
+            facts = read_facts(floating.flatbuffer)
+            task = guess_task(facts, told, reference.inputs, answers, assumed)
+        except ValueError as error:
+            raise Refused(f"{error} (--task and --labels tell what the outputs mean)") from error
+        for sentence in assumed:
+            self._console.say(f"assumed: {sentence}")
+        return task
+
+    def _limits(self, task: Task) -> Limits:
+        strangers = [label for label in self._options.good if label not in task.labels]
         if strangers:
             raise Refused(f"--good names what is no label: {', '.join(strangers)}")
         try:
-            return task, Limits(tuple(self.options.good), self.options.accept, self.options.reject)
+            return Limits(tuple(self._options.good), self._options.accept, self._options.reject)
         except ValueError as error:
             raise Refused(str(error)) from error
 
-    def _prove(self, made: Made, samples: Samples) -> dict[str, Run]:
-        return {
-            name: self.bench.run(made.recipe.mode, made.flatbuffer, name, samples)
-            for name in self.bench.runtimes
-        }
+    def _trials(
+        self, intake: Intake, floating: Made, shown: Shown, measure: Measure
+    ) -> tuple[Trial, ...]:
+        if intake.adopted is not None:
+            made = Made(intake.adopted.flatbuffer, Recipe("as given"), 0.0, 0.0)
+            return (prove(self._bench, made, measure),)
+        chooser = Chooser(
+            self._bench,
+            intake.source,
+            floating,
+            calibration=shown.calibrating,
+            measure=measure,
+            border=self._options.io,
+        )
+        trials = []
+        for trial in chooser.trials(modes_of(self._options)):
+            trials.append(trial)
+            for sentence in trial.failures[:3]:
+                self._console.say(f"{trial.mode} is passed over: {sentence}")
+            if trial.passed and not self._options.every_mode:
+                break
+        return tuple(trials)
 
-    def _made(self, source: Source) -> dict[str, object]:
-        return {
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "converter": f"lineside {version('lineside')}",
-            "tensorflow": self.bench.tensorflow_version,
-            "source": source.to_json(),
-        }
-
-    def _figures(self, comparisons: dict[str, Comparison]) -> dict[str, object]:
-        return {
-            "runtimes": {
-                name: {"version": self.bench.runtimes[name]} | comparison.to_json()
-                for name, comparison in comparisons.items()
-            }
-        }
-
-    def _summary(self, bundle: ModelBundle, comparisons: dict[str, Comparison]) -> str:
-        size = self.options.output.stat().st_size
-        model = f"model {len(bundle.flatbuffer) / 1024:.0f} KB"
-        lines = [f"{self.options.output}  {size / 1024:.0f} KB ({model}), {bundle.spec.mode}"]
-        lines += [
-            f"  {name:<16} agrees {c.agreement:.1%}, accuracy {c.float_accuracy:.1%} -> "
-            f"{c.accuracy:.1%}, {c.invoke_ms:.2f} ms"
-            for name, c in comparisons.items()
-        ]
-        return "\n".join(lines)
+    def _speeds(
+        self, floating: Made, chosen: Trial | None, samples: Samples
+    ) -> dict[str, dict[str, dict[int, float]]]:
+        """Milliseconds of one invoke: float and chosen, by runtime and threads."""
+        few = samples.take(range(min(TIMED, len(samples))))
+        models = {"float32": floating.flatbuffer}
+        if chosen is not None and chosen.made is not None:
+            models[chosen.mode] = chosen.made.flatbuffer
+        counts = sorted({1, min(4, os.cpu_count() or 1)})
+        found: dict[str, dict[str, dict[int, float]]] = {}
+        with self._console.step("timing"):
+            for name, flatbuffer in models.items():
+                for runtime in self._bench.runtimes:
+                    try:
+                        found.setdefault(name, {})[runtime] = {
+                            threads: self._bench.time(flatbuffer, runtime, few, threads)
+                            for threads in counts
+                        }
+                    except CannotConvert:
+                        # The trial has said so already.
+                        continue
+        return found
 
 
-def _single_score(source: Source) -> bool:
-    return len(source.outputs) == 1 and source.outputs[0].shape in ((-1, 1), (1, 1), (-1,), (1,))
+def require_passed(outcome: Outcome) -> Trial:
+    """The chosen model.
 
-
-def _takes_no_picture(source: Source) -> str:
-    border = ", ".join(f"{tensor.name!r} {list(tensor.shape)}" for tensor in source.inputs)
-    return f"the model takes no picture [1, height, width, 1 or 3] but {border}"
-
-
-def _some(labels: tuple[str, ...], count: int = 8) -> str:
-    more = f" … ({len(labels)} in all)" if len(labels) > count else ""
-    return ", ".join(labels[:count]) + more
+    Raises:
+        GateFailed: None passed; the sentence says why the last one did not.
+        CannotConvert: None could be made at all.
+    """
+    if outcome.chosen is not None:
+        return outcome.chosen
+    last = outcome.trials[-1]
+    why = "; ".join(last.failures[:3])
+    if all(trial.made is None for trial in outcome.trials):
+        raise CannotConvert(f"{last.mode} can't be made: {why}")
+    tried = f"none of {len(outcome.trials)} models passes" if len(outcome.trials) > 1 else last.mode
+    raise GateFailed(f"{tried}: {why}")

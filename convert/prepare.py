@@ -111,7 +111,7 @@ def _choose_signature(graph: Any, wanted: str) -> str:
     if SIGNATURE in usable:
         return SIGNATURE
     if len(usable) == 1:
-        return usable[0]
+        return str(usable[0])
     raise Refused(f"several signatures, choose with --signature: {listed}")
 
 

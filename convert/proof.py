@@ -40,17 +40,6 @@ class Run:
         return {info.name: info.dequantize(self.raw[info.name]) for info in self.outputs}
 
 
-def look(progress: Progress, flatbuffer: bytes, runtime: str) -> Run:
-    """Load a model and say what its border is, without samples.
-
-    Raises:
-        CannotConvert: The runtime refuses it.
-    """
-    interpreter = _load(flatbuffer, runtime)
-    progress(1, 1)
-    return Run(runtime, 1, interpreter.inputs, interpreter.outputs, {}, float("nan"))
-
-
 def run(
     progress: Progress, flatbuffer: bytes, runtime: str, samples: Samples, threads: int = 1
 ) -> Run:

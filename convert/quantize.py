@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from convert.calibration import Samples
 from convert.child import Progress
@@ -13,8 +13,7 @@ from convert.errors import CannotConvert, one_line
 from convert.source import Source
 from edge_app.inference.tensor import Array
 
-Mode = Literal["float32", "float16", "dynamic", "int8", "int8-mixed", "int16x8"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+Mode = Literal["float32", "float16", "dynamic", "int8", "int8-mixed", "int16x8", "as given"]
 Border = Literal["uint8", "int8", "float32"]
 
 
