@@ -111,12 +111,14 @@ class Flaws:
     """What is wrong with a part; nothing for a good one.
 
     Args:
+        grain: Seed of the fractures' grain.
         chips: Broken edges.
         scratches: Scored lines; the faintest are handling marks that a good part has too.
         holes: For each missing hole its radius as a share of the right one: 0 not begun,
             small for one that was only centred.
     """
 
+    grain: int = 0
     chips: tuple[Chip, ...] = ()
     scratches: tuple[Scratch, ...] = ()
     holes: dict[int, float] = field(default_factory=dict)
@@ -178,16 +180,16 @@ class Window:
     def softly(self, distance: Field) -> Field:
         """1 where a distance (radii) is negative, 0 where positive, one fine pixel of ramp."""
         ramp = np.float32(self.pose.radius_px * SUPERSAMPLE)
-        return np.clip(np.float32(0.5) - distance * ramp, 0, 1)
+        return _field(np.clip(np.float32(0.5) - distance * ramp, 0, 1))
 
     def by_radius(self, table: Field) -> Field:
         """Values of a table over radius 0..1.2, without interpolation."""
         index = (self.r * np.float32((len(table) - 1) / 1.2)).astype(np.int32)
-        return np.take(table, index, mode="clip")
+        return _field(np.take(table, index, mode="clip"))
 
-    def clouds(self, cells: int) -> Field:
+    def clouds(self, cells: int, rng: np.random.Generator) -> Field:
         """Smooth noise, about -2..2, with so many cells across the window."""
-        grid = self.rng.standard_normal((cells, cells), dtype=np.float32)
+        grid = rng.standard_normal((cells, cells), dtype=np.float32)
         return _field(cv2.resize(grid, (self.fine, self.fine), interpolation=cv2.INTER_CUBIC))
 
     def around(self, texture: Field) -> Field:
@@ -212,7 +214,8 @@ class Window:
         scale = self.pose.radius_px
         fine_x = (x * scale + self.pose.x_px - self.left) * SUPERSAMPLE
         fine_y = (y * scale + self.pose.y_px - self.top) * SUPERSAMPLE
-        return np.rint(np.stack([fine_x, fine_y], axis=1) * 16).astype(np.int32)
+        sixteenths = np.rint(np.stack([fine_x, fine_y], axis=1) * 16)
+        return np.asarray(sixteenths, dtype=np.int32)
 
 
 def _field(values: Any) -> Field:
@@ -245,15 +248,16 @@ def draw_part(window: Window, finish: Finish, flaws: Flaws, lights: Sequence[Lig
     """
     slope, shine = _surface(window, finish)
     hole, bevel = _holes(window, flaws)
-    broken, gone = _chips(window, flaws.chips)
+    grain = np.random.default_rng(flaws.grain)
+    broken, gone = _chips(window, flaws.chips, grain)
     metal = _surroundings(window)
     for light in lights:
         metal += _sheen(window, light, slope, finish.gloss) * (1 - _hub_shadow(window, light))
     metal *= shine
     _bevels(metal, bevel, lights[0])
     _marks(metal, window, finish, 1 - hole)
-    _break(metal, window, broken)
-    _scratches(metal, window, flaws.scratches, (1 - hole) * (1 - broken))
+    _break(metal, window, broken, grain)
+    _scratches(metal, window, flaws, (1 - hole) * (1 - broken))
     ground = _open(metal, window, hole, lights[0])
     return Drawing(metal, ground, window.softly(window.r - 1) * (1 - gone))
 
@@ -341,33 +345,37 @@ def _blend(metal: Field, cover: Field, value: Field | float) -> None:
 
 def _marks(metal: Field, window: Window, finish: Finish, face: Field) -> None:
     """What every part has: stains of oil, specks of dust and a marking."""
-    stain = np.clip(window.clouds(7) - 0.6, 0, 1.2) * np.float32(finish.stain)
+    stain = np.clip(window.clouds(7, window.rng) - 0.6, 0, 1.2) * np.float32(finish.stain)
     text = _marking(window, finish.marking)
     darker = 1 - np.clip(stain * 0.35 + text * 0.55, 0, 0.8)
     specks = np.zeros((window.fine, window.fine), np.uint8)
     for _ in range(int(window.rng.integers(0, 14))):
         spot = window.rng.integers(0, window.fine * 16, 2)
-        cv2.circle(specks, (int(spot[0]), int(spot[1])), int(window.rng.integers(8, 26)),
-                   int(window.rng.integers(40, 170)), -1, cv2.LINE_AA, 4)  # fmt: skip
-    darker *= 1 - _field(specks) / 255
+        size, strength = int(window.rng.integers(8, 26)), int(window.rng.integers(40, 170))
+        cv2.circle(specks, (int(spot[0]), int(spot[1])), size, (strength,), -1, cv2.LINE_AA, 4)
+    darker = darker * (1 - _field(specks) / 255)
     metal *= 1 - face * (1 - darker)
 
 
 def _marking(window: Window, text: str) -> Field:
     """The text along a circle between two bolt holes, as a laser marks it."""
     strip = np.zeros((600, 2048), np.uint8)
-    cv2.putText(strip, text, (86, 600 - int(600 * 0.705 / 1.2)), cv2.FONT_HERSHEY_PLAIN,
-                1.9, 255, 2, cv2.LINE_AA)  # fmt: skip
+    place = (86, 600 - int(600 * 0.705 / 1.2))
+    cv2.putText(strip, text, place, cv2.FONT_HERSHEY_PLAIN, 1.9, (255,), 2, cv2.LINE_AA)
     # Read from outside, the letters' feet point to the bore.
     return window.around(_field(strip[::-1]) / 255)
 
 
-def _chips(window: Window, chips: Sequence[Chip]) -> tuple[Field, Field]:
+def _chips(
+    window: Window, chips: Sequence[Chip], grain: np.random.Generator
+) -> tuple[Field, Field]:
     """Coverage of broken faces, and of what is missing from the outline."""
     broken = np.zeros_like(window.r)
     gone = np.zeros_like(window.r)
     for chip in chips:
-        rough = window.clouds(26) * np.float32(0.30) + window.clouds(70) * np.float32(0.12)
+        rough = window.clouds(26, grain) * np.float32(0.30) + window.clouds(70, grain) * np.float32(
+            0.12
+        )
         turn = np.mod(window.own_angle - np.float32(chip.angle) + np.pi, 2 * np.pi) - np.pi
         along = turn * chip.edge / chip.half_width
         inward = (window.r - chip.edge) / chip.depth
@@ -379,29 +387,31 @@ def _chips(window: Window, chips: Sequence[Chip]) -> tuple[Field, Field]:
     return _field(broken), _field(gone)
 
 
-def _break(metal: Field, window: Window, broken: Field) -> None:
+def _break(metal: Field, window: Window, broken: Field, rng: np.random.Generator) -> None:
     """Fractured steel: dull, dark and full of small facets."""
     if not broken.any():
         return
-    grain = np.clip(0.30 + 0.16 * window.clouds(90) + 0.12 * window.clouds(40), 0.04, 1)
+    facets = np.clip(0.30 + 0.16 * window.clouds(90, rng) + 0.12 * window.clouds(40, rng), 0.04, 1)
     level = float(metal.mean())
-    _blend(metal, broken, grain * np.float32(level))
+    _blend(metal, broken, facets * np.float32(level))
     # A bright line where the face ends at the fracture.
     edge = np.clip(cv2.GaussianBlur(broken, (0, 0), 1.6) - broken, 0, 1)
     metal += edge * np.float32(0.7 * level)
 
 
-def _scratches(metal: Field, window: Window, scratches: Sequence[Scratch], face: Field) -> None:
+def _scratches(metal: Field, window: Window, flaws: Flaws, face: Field) -> None:
     """Score lines throw the light elsewhere: dark in the sheen, bright outside it."""
     middle = np.float32(np.median(metal[::4, ::4]))
-    for scratch in scratches:
+    rng = np.random.default_rng(flaws.grain)
+    for scratch in flaws.scratches:
         line = np.zeros((window.fine, window.fine), np.uint8)
         pixels = window.pixels(scratch.points)
         taper = np.sin(np.linspace(0.25, np.pi - 0.15, len(pixels) - 1)) ** 0.5
-        depth = np.clip(taper * window.rng.uniform(0.65, 1, len(taper)), 0, 1)
+        depth = np.clip(taper * rng.uniform(0.65, 1, len(taper)), 0, 1)
         width = max(1, round(scratch.width_px * SUPERSAMPLE))
         for start, end, strength in zip(pixels[:-1], pixels[1:], depth, strict=True):
-            cv2.line(line, start, end, int(255 * strength), width, cv2.LINE_AA, 4)
+            color = (int(255 * strength),)
+            cv2.line(line, start.tolist(), end.tolist(), color, width, cv2.LINE_AA, 4)
         cover = _field(cv2.GaussianBlur(line, (0, 0), 0.7)) / 255 * face
         lip = np.roll(cover, (1, 1), (0, 1)) * (1 - cover) * face
         rise = np.where(metal > 0.8 * middle, -0.75 * metal, 0.5 * metal + 0.7 * middle)
@@ -421,5 +431,5 @@ def _open(metal: Field, window: Window, hole: Field, light: Light) -> Field:
     cast_x, cast_y = light.cast(THICKNESS + HUB_HEIGHT)
     lit = window.softly((np.hypot(down_x - cast_x, down_y - cast_y) - BORE) * 0.12)
     _blend(metal, bore, (np.clip(wall, 0, 1) * 0.5 + 0.03) * (1 - bottom))
-    _blend(metal, hole, np.float32(0.004))
+    _blend(metal, hole, 0.004)
     return _field(bore * bottom * (0.12 + 0.75 * lit) + hole * 0.12)

@@ -1,6 +1,6 @@
 """Photographs of the demo's parts on their conveyor, as a line camera of modest price takes them.
 
-Everything follows from the seed and the number of a photograph: the same two give the same
+Everything follows from class, seed and number of a photograph: the same three give the same
 picture, and no two numbers share one.
 """
 
@@ -60,20 +60,23 @@ def take_photo(label: str, seed: int, number: int) -> Photo:
     Args:
         label: One of `CLASSES`.
         seed: Of a whole series.
-        number: Of the photograph in its series.
+        number: Of the scene in its series: belt, light, pose and metal follow from it,
+            and are the same for every class.
     """
-    rng = np.random.default_rng([seed, number, CLASSES.index(label)])
+    rng = np.random.default_rng([seed, number])
     pose, lights = _pose(rng), _lights(rng)
     belt = _belt(rng, lights[0])
     window = Window(pose, rng)
-    drawing = draw_part(window, _finish(rng), _flaws(label, rng), lights)
+    # Flaws have numbers of their own: the same part without them is the same to the last grain.
+    flaws = _flaws(label, np.random.default_rng([seed, number, CLASSES.index(label)]))
+    drawing = draw_part(window, _finish(rng), flaws, lights)
     tint = 1 + np.array([1.0, 0.0, -1.0]) * rng.uniform(-0.03, 0.05)
     scene = _lay(belt, window, drawing, lights, tint.astype(np.float32))
     return Photo(label, _expose(scene, rng), int(rng.integers(74, 95)))
 
 
 def _pose(rng: np.random.Generator) -> Pose:
-    radius = rng.uniform(103, 119)
+    radius = rng.uniform(110, 124)
     x = WIDTH_PX / 2 + rng.uniform(-1, 1) * (146 - radius)
     y = HEIGHT_PX / 2 + rng.uniform(-1, 1) * (132 - radius)
     off = (x - WIDTH_PX / 2) / radius, (y - HEIGHT_PX / 2) / radius
@@ -109,21 +112,22 @@ def _flaws(label: str, rng: np.random.Generator) -> Flaws:
     hairlines = tuple(
         _scratch(rng, rng.uniform(0.04, 0.13), 0.5) for _ in range(int(rng.integers(0, 4)))
     )
+    grain = int(rng.integers(0, 2**31))
     if label == "scratch":
-        return Flaws(scratches=hairlines + _scored(rng))
+        return Flaws(grain, scratches=hairlines + _scored(rng))
     if label == "chip":
         count = 1 if rng.random() < 0.8 else 2
-        return Flaws(chips=tuple(_chip(rng) for _ in range(count)), scratches=hairlines)
+        return Flaws(grain, tuple(_chip(rng) for _ in range(count)), hairlines)
     if label == "missing_hole":
         begun = rng.choice([0.0, 0.0, 0.22, 0.4])
-        return Flaws(scratches=hairlines, holes={int(rng.integers(0, 6)): float(begun)})
-    return Flaws(scratches=hairlines)
+        return Flaws(grain, (), hairlines, {int(rng.integers(0, 6)): float(begun)})
+    return Flaws(grain, scratches=hairlines)
 
 
 def _scored(rng: np.random.Generator) -> tuple[Scratch, ...]:
     """One scratch, or a scuff of several side by side; now and then only just visible."""
-    contrast = rng.uniform(0.55, 1.1)
-    first = _scratch(rng, contrast, rng.uniform(1.2, 2.6))
+    contrast = rng.uniform(0.6, 1.15)
+    first = _scratch(rng, contrast, rng.uniform(1.4, 3.0))
     if rng.random() < 0.7:
         return (first,)
     beside = (
@@ -146,21 +150,21 @@ def _scratch(rng: np.random.Generator, contrast: float, width_px: float) -> Scra
 
 
 def _path(rng: np.random.Generator) -> Field:
-    length, bend = rng.uniform(0.35, 0.95), rng.uniform(-0.5, 0.5)
+    length, bend = rng.uniform(0.4, 1.0), rng.uniform(-0.5, 0.5)
     angle, radius, heading = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 0.9), rng.uniform(0, 6.3)
     steps = np.linspace(-0.5, 0.5, 24)
     headings = heading + bend * steps + rng.normal(0, 0.03, len(steps)).cumsum()
     moves = np.stack([np.cos(headings), np.sin(headings)], axis=1) * (length / len(steps))
     points = moves.cumsum(axis=0)
     points += np.array([np.cos(angle), np.sin(angle)]) * radius - points.mean(axis=0)
-    return points.astype(np.float32)
+    return np.asarray(points, dtype=np.float32)
 
 
 def _chip(rng: np.random.Generator) -> Chip:
     edge = 1.0 if rng.random() < 0.8 else rng.choice([BORE, HUB])
-    half_width, depth = rng.uniform(0.045, 0.15), rng.uniform(0.035, 0.10)
+    half_width, depth = rng.uniform(0.06, 0.17), rng.uniform(0.045, 0.11)
     if edge != 1.0:
-        depth = min(depth, 0.07)
+        depth = min(depth, 0.08)
     return Chip(float(edge), rng.uniform(0, 2 * np.pi), half_width, depth)
 
 
@@ -225,24 +229,24 @@ def _shade(whole: Field, radius_px: float, lights: tuple[Light, ...]) -> Field:
     shade = np.zeros_like(whole)
     for light in lights:
         x, y = (length * radius_px for length in light.cast(0.26))
-        moved = cv2.warpAffine(whole, np.float32([[1, 0, x], [0, 1, y]]), whole.shape[::-1])
+        moved = cv2.warpAffine(whole, np.array([[1, 0, x], [0, 1, y]]), (WIDTH_PX, HEIGHT_PX))
         soft = cv2.GaussianBlur(moved, (0, 0), 2.0 + 3.0 * light.spread)
         shade += np.float32(light.strength / total) * soft
     contact = cv2.GaussianBlur(whole, (0, 0), 5)
-    return 1 - (1 - 0.78 * shade) * (1 - 0.45 * contact)
+    return np.asarray(1 - (1 - 0.78 * shade) * (1 - 0.45 * contact), dtype=np.float32)
 
 
 def _expose(scene: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     """What lens, sensor and the camera's own processing make of the scene."""
     exposure = rng.uniform(0.6, 1.35)
     scene = scene * (exposure * _vignette(rng))[:, :, None]
-    scene = cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.35, 1.0))
+    cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.35, 1.0), scene)
     if rng.random() < 0.5:
-        smear = int(rng.integers(2, 4))
-        scene = cv2.blur(scene, (smear, 1))
-    # Shot noise grows with the root of the light, read noise is always there.
+        cv2.blur(scene, (int(rng.integers(2, 4)), 1), scene)
+    # Shot noise grows with the root of the light, read noise is always there. Making
+    # colours of the sensor's pattern smears it a little.
     noise = rng.standard_normal(scene.shape, dtype=np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 0.55)
+    cv2.GaussianBlur(noise, (0, 0), 0.55, noise)
     gain = rng.uniform(0.3, 1.0)
     scene = scene + noise * gain * np.sqrt(np.maximum(scene, 0) * 0.0016 + 0.00002)
     # A shoulder instead of hard clipping, then the usual gamma and a little contrast.
@@ -250,11 +254,11 @@ def _expose(scene: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     shown = np.power(toned, np.float32(1 / 2.2))
     shown = shown + rng.uniform(0.03, 0.09) * np.sin((shown - 0.5) * 6.283)
     balance = 1 + rng.uniform(-0.012, 0.012, 3)
-    return np.clip(shown * balance * 255, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(shown * balance * 255, 0, 255), dtype=np.uint8)
 
 
 def _vignette(rng: np.random.Generator) -> Field:
     x = (np.arange(WIDTH_PX) - WIDTH_PX / 2) / WIDTH_PX
     y = (np.arange(HEIGHT_PX) - HEIGHT_PX / 2) / WIDTH_PX
     away = x[None, :] ** 2 + y[:, None] ** 2
-    return (1 - rng.uniform(0.3, 1.1) * away).astype(np.float32)
+    return np.asarray(1 - rng.uniform(0.3, 1.1) * away, dtype=np.float32)
