@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge_app import models_cli
 from edge_app.config import EXIT_CONFIG, ConfigError
 from edge_app.models import StoreError
 from edge_app.settings_page import settings_page
@@ -17,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("lineside", description="Look after a Lineside device.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_up(commands)
+    models_cli.add_parser(commands)
     settings = commands.add_parser("settings", help="print the page of all settings (Markdown)")
     settings.set_defaults(run=_settings)
     arguments = parser.parse_args(argv)
