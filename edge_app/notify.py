@@ -101,6 +101,8 @@ def log_handler(identifier: str, environ: Mapping[str, str] = os.environ) -> log
         return lines
     if journal is not None:
         handler: logging.Handler = journal.JournalHandler(SYSLOG_IDENTIFIER=identifier)
+        # Time, priority and logger are fields of their own there.
+        handler.setFormatter(logging.Formatter("%(message)s"))
         return handler
     lines = logging.StreamHandler()
     lines.setFormatter(_PriorityLines("%(name)s: %(message)s"))

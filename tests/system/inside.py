@@ -150,7 +150,7 @@ def it_installs_without_a_network() -> str:
 
 
 def the_units_are_sound() -> str:
-    """systemd knows every key, and every program is where its unit says."""
+    """Systemd knows every key, and every program is where its unit says."""
     names = ("lineside-app.service", "lineside-camera@.service", "lineside-app.socket")
     units = [f"/etc/systemd/system/{name}" for name in (*names, "lineside.target")]
     said = run("systemd-analyze", "verify", "--recursive-errors=no", *units)
@@ -191,7 +191,7 @@ def a_plc_gets_its_verdict() -> str:
 
 def an_upload_is_judged() -> str:
     """A photograph sent by curl gets its class."""
-    photo = sorted((DATA / "demo").glob("*.jpg"))[0]
+    photo = min((DATA / "demo").glob("*.jpg"))
     said = json.loads(run("curl", "-fsS", "-F", f"image=@{photo}", "http://127.0.0.1:8080/predict"))
     assert said["predicted_class"], said
     return f"{photo.name}: {said['predicted_class']} {said['confidence']}"
@@ -352,7 +352,7 @@ def wrong_settings_are_not_tried_again() -> str:
 
 def a_restart_of_the_app_refuses_nobody() -> str:
     """While the app restarts under load, every client gets its answer."""
-    photo = sorted((DATA / "demo").glob("*.jpg"))[0].read_bytes()
+    photo = min((DATA / "demo").glob("*.jpg")).read_bytes()
     done = threading.Event()
     failures: list[str] = []
     answered = [0]
