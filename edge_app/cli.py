@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge_app import models_cli
+from edge_app import jobs_cli, models_cli
 from edge_app.config import EXIT_CONFIG, ConfigError
+from edge_app.jobs import JobError
+from edge_app.lines import LineDown
 from edge_app.models import StoreError
 from edge_app.settings_page import settings_page
 from edge_app.up import CantStart, Up
@@ -19,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_up(commands)
     models_cli.add_parser(commands)
+    jobs_cli.add_parser(commands)
     settings = commands.add_parser("settings", help="print the page of all settings (Markdown)")
     settings.set_defaults(run=_settings)
     arguments = parser.parse_args(argv)
@@ -27,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"lineside: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    except (CantStart, StoreError) as error:
+    except (CantStart, StoreError, JobError, LineDown) as error:
         print(f"lineside: {error}", file=sys.stderr)
         return 1
     return status
