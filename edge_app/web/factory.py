@@ -38,5 +38,5 @@ def create_app(
             uploads=uploads, lines=lines, status=status, data_dir=data_dir, settings=settings
         )
     )
-    app.register_blueprint(page_blueprint(lines))
+    app.register_blueprint(page_blueprint(lines, data_dir))
     return app

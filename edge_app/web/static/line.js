@@ -1,0 +1,227 @@
+// The line view: what the operator sees from three metres away.
+
+import { latencyChart, limitBar, percentiles } from "./charts.js";
+import { send } from "./api.js";
+import { byId, h, say, withShare } from "./dom.js";
+import { Feed } from "./feed.js";
+import { Filmstrip } from "./filmstrip.js";
+import { LivePicture } from "./picture.js";
+import { offerUpload } from "./upload.js";
+import { shapeOf } from "./verdict.js";
+import { clock, has, ms, number, percent, span, t, why } from "./words.js";
+
+const SLOTS = 60;
+const OLD_AFTER_S = 5;
+const OLD_AT_MOST_S = 60;
+
+const camera = document.documentElement.dataset.camera;
+const view = byId("line-view");
+const picture = new LivePicture(camera);
+const strip = new Filmstrip(byId("filmstrip"), freeze);
+let frozen = null;
+let drawnFor = "";
+
+const feed = new Feed(camera, draw);
+feed.start();
+picture.start();
+offerUpload();
+
+byId("thaw").addEventListener("click", () => freeze(null));
+document.addEventListener("keydown", (event) => event.key === "Escape" && freeze(null));
+byId("trigger").addEventListener("click", trigger);
+
+function freeze(inspection) {
+  frozen = inspection;
+  picture.show(inspection);
+  strip.freeze(inspection?.id ?? null);
+  draw(feed);
+}
+
+async function trigger() {
+  const button = byId("trigger");
+  button.disabled = true;
+  freeze(null);
+  try {
+    await send("POST", `/api/v1/cameras/${encodeURIComponent(camera)}/trigger`, undefined);
+  } catch (refused) {
+    notice(t("trigger.refused", { reason: refused.message }));
+  }
+  button.disabled = false;
+  feed.ask();
+}
+
+let noticeUntil = 0;
+let noticeText = "";
+function notice(text) {
+  noticeText = text;
+  noticeUntil = performance.now() + 6000;
+  draw(feed);
+}
+
+/** What is wrong with the line itself, worst first; empty while all is well. */
+function trouble() {
+  const status = feed.status;
+  if (feed.lost || !feed.up || !status) return "";
+  if (performance.now() < noticeUntil) return noticeText;
+  if (status.closed) {
+    const { code, reason } = status.closed;
+    const word = has(`code.${code}`) ? t(`code.${code}`) : "";
+    return t("closed", { reason: [word, reason].filter(Boolean).join(" – ") });
+  }
+  if (status.source.state === "lost") return t("picture.lost", { reason: status.source.reason });
+  if (status.fault) return t("fault", { reason: status.fault });
+  if (status.records.failing) return t("records.failing", { reason: status.records.failing });
+  if (status.pictures.failing) return t("pictures.failing", { reason: status.pictures.failing });
+  if (feed.document.records !== "ok") return t("records.failing", { reason: feed.document.records });
+  return "";
+}
+
+function draw() {
+  const known = feed.document !== null;
+  const state = feed.lost ? "lost" : !known ? "waiting" : feed.up ? "up" : "down";
+  view.dataset.state = state;
+  const text = trouble();
+  byId("banner").hidden = !text;
+  say(byId("banner"), text);
+  picture.draw(feed);
+  drawVerdict(state);
+  if (!known) return;
+  const newest = `${feed.inspections[0]?.id}/${feed.status?.shift.total}/${feed.status?.shift.missed}/${state}`;
+  if (newest === drawnFor) return;
+  drawnFor = newest;
+  if (feed.status) drawHead(feed.status), drawShift(feed.status.shift);
+  drawLatency();
+  strip.take(feed.inspections);
+}
+
+function drawHead(status) {
+  const job = status.job_name ? `${status.job} ${status.job_name}` : status.job;
+  say(byId("top-job"), `${t("fact.job")} ${job} · ${status.model}`);
+}
+
+/** What the large field shows: a frozen part, trouble, or the line's last answer. */
+function subject(state) {
+  if (frozen) return { verdict: frozen.verdict, inspection: frozen, age: null };
+  if (state === "lost") return { verdict: "LOST", since: feed.silence, why: t("lost.why") };
+  if (state === "down") {
+    const since = (feed.document.line.down_s ?? 0) + feed.silence;
+    return { verdict: "DOWN", since, why: t("down.why") };
+  }
+  const last = feed.last;
+  if (!last) return { verdict: "WAITING" };
+  const record = feed.inspections.find((inspection) => inspection.id === last.id);
+  return { verdict: last.verdict, inspection: record ?? fromShot(last), age: last.age };
+}
+
+/** The line's short form of a part whose record is still on its way. */
+function fromShot(last) {
+  return { ...last, trigger: last.n, total_ms: last.ms, scores: {}, captured_at: feed.document.time - last.age, model: feed.status.model };
+}
+
+function drawVerdict(state) {
+  const shown = subject(state);
+  const panel = byId("verdict");
+  panel.dataset.verdict = shown.verdict;
+  panel.toggleAttribute("data-frozen", frozen !== null);
+  panel.toggleAttribute("data-old", !frozen && (shown.age ?? 0) > oldAfter());
+  byId("verdict-shape").setAttribute("href", `/static/icons.svg#${shapeOf(shown.verdict)}`);
+  say(byId("verdict-word"), t(`verdict.${shown.verdict}`));
+  drawFrozenBar();
+  if (shown.inspection) drawReason(shown);
+  else drawTrouble(shown);
+}
+
+/** A verdict is old when the line usually brings the next one well within this time. */
+function oldAfter() {
+  const times = feed.inspections.slice(0, 10).map((inspection) => inspection.captured_at);
+  const gaps = times.slice(1).map((time, index) => times[index] - time).sort((a, b) => a - b);
+  const usual = gaps[Math.floor(gaps.length / 2)] ?? 0;
+  return Math.min(OLD_AT_MOST_S, Math.max(OLD_AFTER_S, usual * 3));
+}
+
+function drawFrozenBar() {
+  byId("frozen-bar").hidden = !frozen;
+  if (!frozen) return;
+  const ahead = feed.inspections.findIndex((inspection) => inspection.id <= frozen.id);
+  const n = ahead < 0 ? `${feed.inspections.length}+` : ahead;
+  say(byId("frozen-text"), n === 0 ? t("frozen.none") : t("frozen", { n }));
+}
+
+let reasonFor = "";
+function drawReason({ inspection, age }) {
+  const facts = byId("facts");
+  const key = `${inspection.id}/${Object.keys(inspection.scores).length}/${frozen !== null}`;
+  if (key !== reasonFor) {
+    reasonFor = key;
+    const limits = feed.status?.limits;
+    const bar = limits ? limitBar(inspection.scores, limits, inspection.label) : null;
+    byId("why").replaceChildren(...reasonLines(inspection, bar !== null));
+    byId("limits").replaceChildren(...(bar ? [bar] : []));
+    facts.replaceChildren(...factList(inspection));
+  }
+  const aged = facts.querySelector("[data-age]");
+  if (aged) say(aged, age === null || age === undefined ? clock(inspection.captured_at) : `${clock(inspection.captured_at)} · ${t("ago", { age: span(age) })}`);
+}
+
+function reasonLines(inspection, hasBar) {
+  const { found, limit } = why(inspection.reason, inspection.code);
+  if (inspection.code) return [h("b", {}, found), h("span", {}, limit)];
+  if (!inspection.label) return [h("b", {}, found), h("span", {}, limit)];
+  const told = [h("b", {}, inspection.label), h("b", { class: "score" }, percent(inspection.score))];
+  return hasBar ? told : [...told, h("span", {}, limit)];
+}
+
+function factList(inspection) {
+  const facts = [
+    ["fact.part", inspection.part || "–", ""],
+    ["fact.id", number(inspection.id), ""],
+    ["fact.ms", `${ms(inspection.total_ms)} ms`, ""],
+    ["fact.source", `${t(`source.${inspection.source}`)} ${inspection.trigger || ""}`, ""],
+    ["fact.time", "", true],
+  ];
+  return facts.map(([name, value, aged]) =>
+    h("div", {}, h("dt", {}, t(name)), h("dd", { "data-age": aged || null }, value)));
+}
+
+function drawTrouble({ verdict, since, why: text }) {
+  reasonFor = "";
+  const lines = [];
+  if (since !== undefined) {
+    const device = verdict === "DOWN" ? feed.document.time + feed.silence : Date.now() / 1000;
+    const told = t("down.since", { time: clock(device - since), age: span(since) });
+    lines.push(h("b", {}, told), h("span", {}, text));
+  }
+  const before = feed.last;
+  if (before && verdict !== "WAITING") {
+    const word = t(`verdict.${before.verdict}`);
+    lines.push(h("span", {}, t("last.verdict", { word, age: span(before.age) })));
+  }
+  byId("why").replaceChildren(...lines);
+  byId("limits").replaceChildren();
+  byId("facts").replaceChildren();
+}
+
+function drawShift(shift) {
+  say(byId("yield"), shift.total ? percent(shift.ok / shift.total) : "–");
+  say(byId("shift-since"), t("since", { time: clock(shift.since) }));
+  const names = [["ok", "OK"], ["review", "REVIEW"], ["ng", "NG"], ["none", "NONE"]];
+  const counts = names.map(([name, verdict]) =>
+    h("li", { "data-verdict": verdict, "data-zero": shift[name] === 0 },
+      h("b", {}, number(shift[name])), h("span", {}, t(`count.${name}`))));
+  if (shift.missed) counts.push(h("li", { "data-verdict": "MISSED" }, h("b", {}, number(shift.missed)), h("span", {}, t("count.missed"))));
+  byId("counts").replaceChildren(...counts);
+  byId("ribbon").replaceChildren(...names.filter(([name]) => shift[name]).map(([name, verdict]) =>
+    withShare(h("span", { "data-verdict": verdict }), "--share", shift[name])));
+}
+
+function drawLatency() {
+  const shown = feed.inspections.slice(0, SLOTS);
+  const budget = feed.status?.deadline_ms ?? 200;
+  byId("latency-chart").replaceChildren(latencyChart(shown, budget, SLOTS));
+  if (!shown.length) return;
+  const found = percentiles(shown.map((inspection) => inspection.total_ms));
+  const late = shown.filter((inspection) => inspection.total_ms >= budget).length;
+  say(byId("latency-note"), [t("latency.note", { n: shown.length }), late ? t("latency.late", { n: late }) : ""].filter(Boolean).join(" · "));
+  byId("percentiles").replaceChildren(...["p50", "p95", "p99"].map((name) =>
+    h("div", { "data-late": found[name] >= budget }, h("dt", {}, name.toUpperCase()), h("dd", {}, ms(found[name]), h("small", {}, " ms")))));
+}
