@@ -11,19 +11,32 @@ from pathlib import Path
 
 from edge_app import notify
 from edge_app.config import EXIT_CONFIG, ConfigError, Settings, load_settings, to_toml
+from edge_app.crew import Crew
 from edge_app.door import Door
-from edge_app.engines import Engines, UnknownModel
-from edge_app.inference.interpreter import ModelFailed
+from edge_app.engines import Engines, Load
+from edge_app.inference.bundle import ModelBundle
+from edge_app.inference.engine import Engine
 from edge_app.jobs import JobError, JobStore
 from edge_app.lines import Lines
-from edge_app.models import ModelStore, StoreError
+from edge_app.models import ModelStore, ModelVersion
 from edge_app.records.archive import Archive
 from edge_app.records.ids import Ids, leaser
 from edge_app.records.recorder import Recorder
 from edge_app.status import AppStatus
-from edge_app.uploads import CAMERA, Uploads
+from edge_app.upload import CAMERA
+from edge_app.uploads import Uploads
 from edge_app.web.factory import create_app
-from edge_app.web.server import make_server
+from edge_app.web.server import Server
+
+SWITCH_INTERVAL_S = 0.0005
+"""Python's default of 5 ms lets a busy thread hold up an answer several times."""
+
+CREW = 3
+"""Uploads worked on at once: one in the model while the next is decoded, and one to spare
+for another model while the first one stalls."""
+
+LOOP_S = 5.0
+"""A server loop that has not turned for so long serves nobody."""
 
 log = logging.getLogger("lineside.app")
 
@@ -57,13 +70,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(settings: Settings) -> int:
     """Build everything, serve, stop in order."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     data_dir = settings.data_dir
-    engines = Engines(ModelStore(data_dir / "models"), settings.inference, _default_model(settings))
     database_path = data_dir / "records.db"
+    store = ModelStore(data_dir / "models")
+    engines = Engines(store, _loader(store, settings), lambda: _default_model(settings, store))
     ids = Ids(leaser(database_path))
     uploads = Uploads(
         engines=engines,
-        door=Door(places=max(1, settings.app.threads // 2)),
+        door=Door(places=settings.app.threads // 2),
+        crew=Crew(CREW),
         ids=ids,
         recorder=Recorder(database_path, after_commit=ids.refill),
         archive=Archive(
@@ -83,58 +99,75 @@ def run(settings: Settings) -> int:
         data_dir=data_dir,
         settings=settings.app,
     )
-    server = make_server(app, settings.app, notify.listening_sockets())
-    _preload(engines)
-    uploads.recorder.start()
-    uploads.archive.start()
-    lines.start()
+    server = Server(app, settings.app, notify.listening_sockets())
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    serving = threading.Thread(target=server.run, name="http", daemon=True)
-    serving.start()
+    _start(uploads, ids)
+    lines.start()
+    server.start()
     notify.ready()
-    log.info("the app serves on http://%s:%d", settings.app.host, settings.app.port)
-    _watch(stopping, serving)
+    log.info("the app serves on http://%s:%d", settings.app.host, server.port)
+    _watch(stopping, server)
     notify.stopping()
-    server.close()
-    server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
+    server.stop(within_s=1.0)
     lines.stop()
-    uploads.archive.stop(within_s=0.3)
-    uploads.recorder.stop(within_s=0.3)
+    _stop(uploads)
     return 0
 
 
-def _watch(stopping: threading.Event, serving: threading.Thread) -> None:
-    """Feed the watchdog while the server's loop lives, until told to stop."""
+def _start(uploads: Uploads, ids: Ids) -> None:
+    """Warm up what the first upload would else wait for."""
+    uploads.engines.refresh()
+    if problem := uploads.engines.problem():
+        # The app stays up without a model: a person must be able to upload one.
+        log.error("no model for uploads: %s", problem)
+    uploads.warm()
+    ids.refill()
+    uploads.engines.start()
+    uploads.crew.start()
+    uploads.recorder.start()
+    uploads.archive.start()
+
+
+def _stop(uploads: Uploads) -> None:
+    uploads.crew.stop(within_s=0.2)
+    uploads.archive.stop(within_s=0.2)
+    uploads.recorder.stop(within_s=0.2)
+    uploads.engines.stop()
+
+
+def _watch(stopping: threading.Event, server: Server) -> None:
+    """Feed the watchdog while the server's loop turns, until told to stop."""
     interval_s = notify.watchdog_interval_s()
     while not stopping.wait(min(1.0, interval_s or 1.0)):
-        if not serving.is_alive():
+        if not server.alive:
             raise OSError("the server's loop has ended")
-        notify.watchdog()
+        if server.turned_s < LOOP_S:
+            notify.watchdog()
 
 
-def _default_model(settings: Settings) -> str:
+def _loader(store: ModelStore, settings: Settings) -> Load:
+    pins = settings.inference
+
+    def load(version: ModelVersion, bundle: ModelBundle) -> Engine:
+        choice = store.choice(version, pins.runtime, pins.threads)
+        return Engine(bundle, choice.runtime, choice.threads)
+
+    return load
+
+
+def _default_model(settings: Settings, store: ModelStore) -> str:
     """The model of `/predict`: the one that is set, else the first camera's, else the only one."""
     if settings.inference.model:
         return settings.inference.model
     for camera in settings.cameras.values():
         try:
             return JobStore(settings.data_dir / "jobs").load(camera.job).model
-        except JobError as error:
-            log.warning("no default model from the first camera: %s", error)
-            break
-    names = ModelStore(settings.data_dir / "models").names()
+        except JobError:
+            break  # the line says what is wrong with its job
+    names = store.names()
     return names[0] if len(names) == 1 else ""
-
-
-def _preload(engines: Engines) -> None:
-    try:
-        loaded = engines.get()
-        log.info("model %s is warm: %.1f ms", loaded.label, loaded.invoke_ms)
-    except (UnknownModel, ModelFailed, StoreError) as error:
-        # The app stays up without a model: a person must be able to upload one.
-        log.error("no model for uploads: %s", error)  # noqa: TRY400 - one sentence
 
 
 if __name__ == "__main__":

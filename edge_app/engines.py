@@ -1,17 +1,30 @@
-"""The app's models: the active version of each, loaded when it is first asked for."""
+"""The app's models: loaded and warmed beside the requests, never in their way."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_app.config import InferenceSettings
+from edge_app.door import Busy
+from edge_app.inference.budget import Deadline
+from edge_app.inference.bundle import ModelBundle
 from edge_app.inference.engine import Engine
-from edge_app.models import ModelStore
+from edge_app.inference.interpreter import ModelFailed
+from edge_app.models import ModelStore, ModelVersion, StoreError
 
 MAX_LOADED = 4
 """Models in memory at once; the one that was not used for longest goes first."""
+
+LOOK_S = 0.5
+"""How soon a version that was activated by another program is taken up."""
+
+log = logging.getLogger(__name__)
+
+Load = Callable[[ModelVersion, ModelBundle], Engine]
+"""Makes the engine of a version; a seam for tests and for pins of runtime and threads."""
 
 
 class UnknownModel(Exception):  # noqa: N818 - a fact about the request
@@ -43,48 +56,146 @@ class LoadedModel:
 class Engines:
     """Gives the engine of a model's active version.
 
+    A new version is loaded and warmed while the old one serves, then they change places.
+    One that can't be loaded leaves the old one in place, and says why.
+
     Args:
         store: Where models are.
-        settings: Pins of runtime and threads, and the default model.
-        default: The model that is meant when none is named.
+        load: Makes an engine.
+        default: Tells the model that is meant when none is named; empty for none.
     """
 
-    def __init__(self, store: ModelStore, settings: InferenceSettings, default: str) -> None:
+    def __init__(self, store: ModelStore, load: Load, default: Callable[[], str]) -> None:
         self.store = store
-        self.default = default
-        self._settings = settings
-        self._lock = threading.Lock()
+        self.default = ""
+        self._find_default = default
+        self._load_engine = load
+        self._changed = threading.Condition()
+        self._one_load = threading.Lock()
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._wanted: set[str] = set()
+        self._failed: dict[str, tuple[int, str]] = {}
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="models", daemon=True)
 
-    def get(self, name: str = "") -> LoadedModel:
-        """The active version, loaded and warm; a swap takes effect here.
+    def start(self) -> None:
+        """Begin to look for newly activated versions."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join(0.5)
+
+    def get(self, name: str = "", deadline: Deadline | None = None) -> LoadedModel:
+        """The active version, warm.
+
+        Args:
+            name: Which model; empty for the default one.
+            deadline: How long to wait while it is loaded for the first time; not at all without.
 
         Raises:
             UnknownModel: There is none.
-            ModelFailed: The runtime refuses it.
-            StoreError: Its file can't be read.
+            ModelFailed: It can't be loaded.
+            Busy: It is being loaded and won't be ready in time.
         """
         name = name or self.default
-        active = self.store.active(name) if name else None
-        if active is None:
-            known = ", ".join(self.store.names()) or "none"
-            raise UnknownModel(f"no active model {name!r}; there are: {known}")
-        with self._lock:
-            loaded = self._loaded.get(name)
-            if loaded is None or loaded.version != active.version:
-                loaded = self._load(name, active.version)
-                self._loaded[name] = loaded
+        if self.peek(name) is None and (not name or self.store.active(name) is None):
+            raise self._unknown(name)
+        with self._changed:
+            if name not in self._loaded:
+                self._wait_for(name, deadline)
             self._loaded.move_to_end(name)
-            while len(self._loaded) > MAX_LOADED:
-                self._loaded.popitem(last=False)
-            return loaded
+            return self._loaded[name]
+
+    def peek(self, name: str = "") -> LoadedModel | None:
+        """The model if it is in memory, without any waiting or loading."""
+        with self._changed:
+            return self._loaded.get(name or self.default)
+
+    def problem(self, name: str = "") -> str:
+        """Why a model's active version does not run; empty if it does."""
+        with self._changed:
+            _, reason = self._failed.get(name or self.default, (0, ""))
+        if reason:
+            return reason
+        if self.peek(name) is None:
+            return str(self._unknown(name or self.default))
+        return ""
 
     def loaded(self) -> list[LoadedModel]:
         """The models in memory."""
-        with self._lock:
+        with self._changed:
             return list(self._loaded.values())
 
-    def _load(self, name: str, version: int) -> LoadedModel:
-        bundle = self.store.load(self.store.version(name, version))
-        engine = Engine(bundle, self._settings.runtime, max(1, self._settings.threads))
-        return LoadedModel(name, version, engine, engine.warm())
+    def refresh(self) -> None:
+        """Load what became active, at once; called after a change, and now and then."""
+        with self._one_load:
+            self.default = self._find_default()
+            with self._changed:
+                names = {*self._loaded, *self._wanted, self.default} - {""}
+            for name in sorted(names):
+                self._refresh(name)
+            with self._changed:
+                self._wanted -= names
+                self._changed.notify_all()
+
+    def _wait_for(self, name: str, deadline: Deadline | None) -> None:
+        self._wanted.add(name)
+        self._changed.notify_all()
+        left_s = deadline.left_s() if deadline else 0.0
+        self._changed.wait_for(lambda: name in self._loaded or name in self._failed, left_s)
+        if name in self._loaded:
+            return
+        if name in self._failed:
+            raise ModelFailed(self._failed[name][1])
+        raise Busy(f"model {name} is being loaded", 1000.0, "loading")
+
+    def _unknown(self, name: str) -> UnknownModel:
+        known = ", ".join(self.store.names()) or "none"
+        if not name:
+            return UnknownModel(f"no model is set for uploads; there are: {known}")
+        return UnknownModel(f"no active model {name!r}; there are: {known}")
+
+    def _refresh(self, name: str) -> None:
+        active = self.store.active(name)
+        loaded = self.peek(name)
+        if active is None:
+            with self._changed:
+                self._loaded.pop(name, None)
+                self._failed.pop(name, None)
+            return
+        failed_version, _ = self._failed.get(name, (0, ""))
+        if active.version == failed_version or (loaded and loaded.version == active.version):
+            return
+        try:
+            fresh = self._load(active)
+        except (ModelFailed, StoreError, ValueError) as error:
+            log.error("model %s can't run: %s", active, error)  # noqa: TRY400 - one sentence
+            with self._changed:
+                self._failed[name] = (active.version, str(error))
+            return
+        log.info("model %s is warm: %.1f ms", fresh.label, fresh.invoke_ms)
+        with self._changed:
+            self._failed.pop(name, None)
+            self._loaded[name] = fresh
+            self._loaded.move_to_end(name)
+            while len(self._loaded) > MAX_LOADED:
+                oldest = next(entry for entry in self._loaded if entry != self.default)
+                del self._loaded[oldest]
+
+    def _load(self, version: ModelVersion) -> LoadedModel:
+        engine = self._load_engine(version, self.store.load(version))
+        return LoadedModel(version.name, version.version, engine, engine.warm())
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self.refresh()
+            # The loop's edge: a disk that fails for a while must not end the looking.
+            except Exception:
+                log.exception("the models can't be looked at")
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._wanted, LOOK_S)

@@ -6,10 +6,8 @@ import importlib.metadata
 import time
 from typing import Any
 
-from edge_app.engines import Engines, UnknownModel
-from edge_app.inference.interpreter import ModelFailed, installed_runtimes
+from edge_app.inference.interpreter import installed_runtimes
 from edge_app.lines import Lines
-from edge_app.models import StoreError
 from edge_app.uploads import Uploads
 
 
@@ -30,14 +28,15 @@ class AppStatus:
 
     def health(self) -> tuple[dict[str, Any], bool]:
         """The short form, and whether the app can judge an upload."""
-        model, reason = self._model(self._uploads.engines)
+        loaded = self._uploads.engines.peek()
+        model = loaded.label if loaded else None
         down = [name for name in self._lines.names if not self._lines.state(name).to_json()["up"]]
         healthy = model is not None and not down and not self._uploads.recorder.failing
         return {
             "status": "ok" if healthy else "degraded",
             "model_loaded": model is not None,
             "model": model,
-            "reason": reason,
+            "reason": self._uploads.engines.problem(),
             "lines_down": down,
             "records": self._uploads.recorder.failing or "ok",
             "version": self._version,
@@ -50,11 +49,7 @@ class AppStatus:
             "time": time.time(),
             "uptime_s": round(time.monotonic() - self._started_at, 1),
             "runtimes": self._runtimes,
-            "uploads": {
-                "inside": self._uploads.door.inside,
-                "refused": self._uploads.door.refused,
-                "served_ms": round(self._uploads.door.served_ms, 3),
-            },
+            "uploads": self._uploads.door.to_json(),
             "models": [
                 {
                     "name": loaded.name,
@@ -70,10 +65,3 @@ class AppStatus:
             ],
             "lines": {name: self._lines.state(name).to_json() for name in self._lines.names},
         }
-
-    @staticmethod
-    def _model(engines: Engines) -> tuple[str | None, str]:
-        try:
-            return engines.get().label, ""
-        except (UnknownModel, ModelFailed, StoreError) as error:
-            return None, str(error)

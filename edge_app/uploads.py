@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import io
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
-from edge_app.door import Door
+from edge_app.crew import Crew
+from edge_app.door import Door, Ticket
 from edge_app.engines import Engines, LoadedModel
 from edge_app.inference.budget import Deadline, Stopwatch, TooLate
-from edge_app.inference.decode import decode_image
-from edge_app.inference.judge import judge
-from edge_app.inference.tasks import Prediction
-from edge_app.inference.tensor import Array, TensorInfo
+from edge_app.inference.decode import BadImage, decode_image
+from edge_app.inference.interpreter import ModelFailed
+from edge_app.inference.preprocess import Image
+from edge_app.inference.tensor import Array
 from edge_app.records.archive import Archive
 from edge_app.records.ids import Ids
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
+from edge_app.rows import fit_rows
+from edge_app.sniff import megapixels
+from edge_app.upload import WAITING, Judged, Upload
 
-CAMERA = "upload"
-MAX_BATCH = 64
 COMMIT_SHARE = 0.1
 """Share of the budget that an answer may wait for its record to be on disk."""
 
+Watch = Callable[[Inspection], None]
+"""Is told of every upload that was taken in, once, as it was answered."""
 
-class BadTensor(Exception):  # noqa: N818 - the caller's fault, read as a sentence where it is raised
-    """The numbers don't fit the model; says what it expects and what came."""
 
+class NoAnswer(TooLate):
+    """The upload was taken in, but there was no answer by its deadline.
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """An upload with everything that is known of it."""
+    Args:
+        inspection: As it was recorded: no decision, code 23.
+    """
 
-    inspection: Inspection
-    prediction: Prediction
-    width_px: int
-    height_px: int
+    def __init__(self, inspection: Inspection) -> None:
+        super().__init__(inspection.reason)
+        self.inspection = inspection
 
 
 class Uploads:
@@ -47,11 +52,13 @@ class Uploads:
     Args:
         engines: The models.
         door: Admission.
+        crew: Who does the work.
         ids: Inspection ids.
         recorder: Where inspections go.
         archive: Where pictures go.
         max_bytes: Largest picture file.
         max_pixels: Largest picture.
+        watch: Is told of every inspection.
     """
 
     def __init__(
@@ -59,19 +66,33 @@ class Uploads:
         *,
         engines: Engines,
         door: Door,
+        crew: Crew,
         ids: Ids,
         recorder: Recorder,
         archive: Archive,
         max_bytes: int,
         max_pixels: int,
+        watch: Watch = lambda _: None,
     ) -> None:
         self.engines = engines
         self.door = door
         self.recorder = recorder
         self.archive = archive
+        self.crew = crew
         self._ids = ids
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
+        self._watch = watch
+
+    def look(self, deadline: Deadline, model: str = "") -> None:
+        """Refuse early what has no chance, before its body is taken apart.
+
+        Raises:
+            Busy: It could not be answered in time.
+        """
+        loaded = self.engines.peek(model)
+        if loaded is not None:
+            self.door.look(loaded.name, deadline)
 
     def judge_image(
         self, content: bytes, deadline: Deadline, *, model: str = "", part: str = ""
@@ -80,47 +101,21 @@ class Uploads:
 
         Raises:
             Busy: It could not be answered in time.
-            TooLate: It was not.
+            NoAnswer: It was not.
             BadImage: The bytes are no picture.
             UnknownModel: There is no such model.
             ModelFailed: The runtime gave up.
         """
-        loaded = self.engines.get(model)
-        with self.door.enter(deadline):
-            stopwatch = Stopwatch(last=deadline.started_at)
-            stopwatch.lap("queue")
-            image = decode_image(content, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
-            stopwatch.lap("decode")
-            deadline.check("the picture was decoded")
-            prediction = loaded.engine.predict(image, deadline=deadline, stopwatch=stopwatch)
-            verdict = judge(prediction, loaded.engine.spec.limits)
-            stopwatch.lap("judge")
-            self._learn(stopwatch)
-            deadline.check("the model was done")
-        inspection = Inspection(
-            id=self._ids.next(),
-            camera=CAMERA,
-            source=CAMERA,
-            part=part,
-            model=loaded.label,
-            decision=verdict.decision,
-            code=verdict.code,
-            reason=verdict.reason,
-            label=prediction.label,
-            label_index=prediction.label_index,
-            score=float(np.nan_to_num(prediction.score)),
-            scores=prediction.scores,
-            laps_ms=dict(stopwatch.laps_ms),
-            total_ms=deadline.used_ms(),
-            captured_at=time.time() - deadline.used_ms() / 1000,
-        )
-        if self.archive.wants(verdict.decision):
-            # Kept as it came: what the model saw can be looked at again, bit for bit.
-            inspection = replace(inspection, image=self.archive.add(inspection.id, lambda: content))
-        committed = self.recorder.add(inspection)
+        loaded = self.engines.get(model, deadline)
+        if loaded.engine.spec.contract is None:
+            raise BadImage(f"model {loaded.name} takes tensors, not pictures", 415)
+        ticket = self.door.enter(loaded.name, deadline, megapixels(content))
+        upload = Upload(self._ids.next(), content, deadline, loaded, part)
+        judged = self._judged(upload, ticket)
+        inspection = replace(judged.inspection, total_ms=deadline.used_ms())
+        committed = self._record(upload, inspection)
         committed.wait(min(deadline.left_s(), deadline.budget_ms / 1000 * COMMIT_SHARE))
-        height, width = image.shape[:2]
-        return Judged(inspection, prediction, width, height)
+        return replace(judged, inspection=inspection, committed=committed.is_set())
 
     def run_tensors(
         self, tensors: Mapping[str, Array], deadline: Deadline, *, model: str = ""
@@ -139,59 +134,93 @@ class Uploads:
             BadTensor: The numbers don't fit the model.
             Busy, TooLate, UnknownModel, ModelFailed: As for pictures.
         """
-        loaded = self.engines.get(model)
-        rows = fit_rows(loaded, tensors)
-        with self.door.enter(deadline):
-            stopwatch = Stopwatch()
+        loaded = self.engines.get(model, deadline)
+        rows = fit_rows(loaded.engine.inputs, tensors)
+        ticket = self.door.enter(loaded.name, deadline, runs=len(rows))
+        task = self.crew.do(lambda: self._run_rows(loaded, rows, deadline, ticket))
+        outputs = task.result(deadline)
+        if outputs is None or deadline.passed():
+            raise TooLate(f"no answer within {deadline.budget_ms:.0f} ms")
+        return outputs
+
+    def warm(self) -> None:
+        """Decode once for nothing: the first time, the decoders load their libraries."""
+        small = io.BytesIO()
+        Pillow.new("RGB", (16, 16)).save(small, "JPEG")
+        self._decode(small.getvalue())
+
+    def _judged(self, upload: Upload, ticket: Ticket) -> Judged:
+        """The work's outcome by the deadline; every other end is recorded here."""
+        task = self.crew.do(
+            lambda: self._work(upload, ticket),
+            late=lambda judged: self._record_late(upload, judged),
+        )
+        try:
+            judged = task.result(
+                upload.deadline, give_up=lambda: self._record(upload, upload.expired())
+            )
+        except ModelFailed as error:
+            self._record(upload, upload.failed(error))
+            raise
+        except TooLate:
+            expired = upload.expired()
+            self._record(upload, expired)
+            raise NoAnswer(expired) from None
+        if judged is not None and not upload.deadline.passed():
+            return judged
+        if judged is not None:
+            self._record(upload, upload.late(judged.inspection))
+        raise NoAnswer(upload.expired())
+
+    def _work(self, upload: Upload, ticket: Ticket) -> Judged:
+        failed = False
+        try:
+            return upload.work(self._decode)
+        except ModelFailed:
+            failed = True
+            raise
+        finally:
+            laps_ms = upload.stopwatch.laps_ms
+            done = "invoke" in laps_ms
+            work_ms = sum(ms for lap, ms in laps_ms.items() if lap not in (*WAITING, "decode"))
+            self.door.leave(
+                ticket,
+                work_ms=work_ms if done else 0.0,
+                decode_ms=laps_ms.get("decode", 0.0),
+                failed=failed,
+            )
+
+    def _run_rows(
+        self,
+        loaded: LoadedModel,
+        rows: list[dict[str, Array]],
+        deadline: Deadline,
+        ticket: Ticket,
+    ) -> dict[str, NDArray[np.float32]]:
+        failed, stopwatch = False, Stopwatch()
+        try:
             answers = []
             for row in rows:
                 deadline.check("all rows were done")
                 answers.append(loaded.engine.run(row, deadline=deadline, stopwatch=stopwatch))
-            if deadline.passed():
-                raise TooLate("the deadline passed before all rows were done")
-        return {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
+            return {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
+        except ModelFailed:
+            failed = True
+            raise
+        finally:
+            work_ms = stopwatch.laps_ms.get("invoke", 0.0)
+            self.door.leave(ticket, work_ms=work_ms, failed=failed)
 
-    def _learn(self, stopwatch: Stopwatch) -> None:
-        waited = ("queue", "wait")
-        self.door.measured(sum(ms for lap, ms in stopwatch.laps_ms.items() if lap not in waited))
+    def _decode(self, content: bytes) -> Image:
+        return decode_image(content, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
 
+    def _record(self, upload: Upload, inspection: Inspection) -> threading.Event:
+        if self.archive.wants(inspection.decision):
+            # Kept as it came: what the model saw can be looked at again, bit for bit.
+            upload.image = self.archive.add(upload.id, lambda: upload.content)
+            inspection = replace(inspection, image=upload.image)
+        self._watch(inspection)
+        return self.recorder.add(inspection)
 
-def fit_rows(loaded: LoadedModel, tensors: Mapping[str, Array]) -> list[dict[str, Array]]:
-    """Arrange a client's numbers as the model takes them, one dict for each row.
-
-    Raises:
-        BadTensor: A name, shape or type does not fit.
-    """
-    infos = {info.name: info for info in loaded.engine.inputs}
-    if tensors.keys() != infos.keys():
-        raise BadTensor(
-            f"model {loaded.name} expects inputs {', '.join(infos)}; "
-            f"got {', '.join(tensors) or 'none'}"
-        )
-    batches = {name: _batch(infos[name], values) for name, values in tensors.items()}
-    sizes = {name: len(batch) for name, batch in batches.items()}
-    if len(set(sizes.values())) != 1:
-        raise BadTensor(f"expected as many rows for each input, got {sizes}")
-    (count,) = set(sizes.values())
-    if not 1 <= count <= MAX_BATCH:
-        raise BadTensor(f"expected 1 to {MAX_BATCH} rows, got {count}")
-    return [
-        {name: infos[name].quantize(batch[row : row + 1]) for name, batch in batches.items()}
-        for row in range(count)
-    ]
-
-
-def _batch(info: TensorInfo, values: Array) -> Array:
-    row = tuple(info.shape[1:])
-    if values.dtype.kind not in "biuf":
-        raise BadTensor(f"input {info.name}: expected numbers of shape {[-1, *row]}")
-    if values.shape == row:
-        values = values[None]
-    if values.shape[1:] != row or values.ndim != len(row) + 1:
-        raise BadTensor(
-            f"input {info.name}: expected shape {list(row)} or {[-1, *row]}, "
-            f"got {list(values.shape)}"
-        )
-    if not np.isfinite(values).all():
-        raise BadTensor(f"input {info.name}: expected finite numbers")
-    return values
+    def _record_late(self, upload: Upload, judged: Judged) -> None:
+        self.recorder.add(replace(upload.late(judged.inspection), image=upload.image))

@@ -14,7 +14,8 @@ from edge_app.inference.decode import BadImage
 from edge_app.inference.interpreter import ModelFailed
 from edge_app.lines import LineDown
 from edge_app.models import StoreError
-from edge_app.uploads import BadTensor
+from edge_app.rows import BadTensor
+from edge_app.uploads import NoAnswer
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +24,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     UnknownModel: (404, "unknown_model"),
     LineDown: (503, "line_down"),
     TooLate: (504, "too_late"),
-    ModelFailed: (500, "model_failed"),
-    StoreError: (500, "store_failed"),
+    ModelFailed: (503, "model_failed"),
+    StoreError: (503, "store_failed"),
 }
 """What each failure is in HTTP."""
 
@@ -64,10 +65,16 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(Busy)
     def busy(error: Busy) -> Response:
         response = error_response(
-            503, "busy", str(error), retry_after_ms=round(error.retry_after_ms)
+            503, error.code, str(error), retry_after_ms=round(error.retry_after_ms)
         )
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
+
+    @app.errorhandler(NoAnswer)
+    def no_answer(error: NoAnswer) -> Response:
+        kept = error.inspection
+        about = {"id": kept.id, "verdict": str(kept.decision), "verdict_code": int(kept.code)}
+        return error_response(504, "too_late", str(error), **about)
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:

@@ -15,6 +15,8 @@ from edge_app.web.errors import register_errors
 from edge_app.web.native import native_blueprint
 from edge_app.web.page import page_blueprint
 from edge_app.web.predict import predict_blueprint
+from edge_app.web.request import InMemoryRequest
+from edge_app.web.strict_json import StrictJson
 
 
 def create_app(
@@ -24,7 +26,8 @@ def create_app(
     app = Flask("edge_app.web")
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 1_000_000
     app.config["MAX_FORM_PARTS"] = 20
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.json = StrictJson(app)
+    app.request_class = InMemoryRequest
     register_errors(app)
 
     @app.get("/health")

@@ -19,7 +19,14 @@ from edge_app.status import AppStatus
 from edge_app.uploads import Uploads
 from edge_app.web.errors import ApiError
 from edge_app.web.predict import image_answer
-from edge_app.web.request import decode_base64, image_bytes, is_json, read_json, request_deadline
+from edge_app.web.request import (
+    decode_base64,
+    image_bytes,
+    is_json,
+    part_of,
+    read_json,
+    request_deadline,
+)
 
 MAX_BEFORE = 2**63 - 1
 
@@ -74,7 +81,7 @@ def _inspection_routes(
             content,
             deadline,
             model=request.args.get("model", ""),
-            part=request.args.get("part", "")[:32],
+            part=part_of(request),
         )
         return jsonify(_shown(judged.inspection) | image_answer(judged)), 201
 
@@ -109,8 +116,8 @@ def _camera_routes(blueprint: Blueprint, lines: Lines) -> None:
 
     @blueprint.post("/cameras/<name>/trigger")
     def trigger(name: str) -> ResponseReturnValue:
-        part = request.args.get("part", "")[:32]
-        reply = lines.ask(_camera(lines, name), "POST", "/trigger", {"part": part}, timeout_s=15.0)
+        fields = {"part": part_of(request)}
+        reply = lines.ask(_camera(lines, name), "POST", "/trigger", fields, timeout_s=15.0)
         return Response(reply.body, status=reply.status, content_type=reply.kind)
 
 
@@ -182,7 +189,8 @@ def _whole(name: str, default: int | None, low: int, high: int) -> int | None:
     text = request.args.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdecimal()) or not low <= int(text[:20]) <= high:
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(high))
+    if not digits or not low <= int(text) <= high:
         raise ApiError(400, "bad_filter", f"{name}: expected {low} to {high}, got {text[:40]!r}")
     return int(text)
 

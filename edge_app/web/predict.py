@@ -10,12 +10,15 @@ from flask.typing import ResponseReturnValue
 
 from edge_app.config import AppSettings
 from edge_app.inference.budget import Deadline
-from edge_app.uploads import Judged, Uploads
+from edge_app.inference.judge import Code
+from edge_app.upload import Judged
+from edge_app.uploads import Uploads
 from edge_app.web.errors import ApiError
 from edge_app.web.request import (
     decode_base64,
     image_bytes,
     is_json,
+    part_of,
     read_json,
     request_deadline,
     tensors_of,
@@ -30,6 +33,7 @@ def predict_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
     @blueprint.post("/predict/<model>")
     def predict(model: str = "") -> ResponseReturnValue:
         deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
+        uploads.look(deadline, model)
         if not is_json(request):
             return _image_answer(uploads, image_bytes(request), deadline, model)
         document = read_json(request)
@@ -39,7 +43,7 @@ def predict_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
             )
         if "image" in document:
             return _image_answer(uploads, decode_base64(document["image"]), deadline, model)
-        names = [info.name for info in uploads.engines.get(model).engine.inputs]
+        names = [info.name for info in uploads.engines.get(model, deadline).engine.inputs]
         outputs = uploads.run_tensors(tensors_of(document["input"], names), deadline, model=model)
         return jsonify({name: values.tolist() for name, values in outputs.items()})
 
@@ -49,8 +53,7 @@ def predict_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
 def _image_answer(
     uploads: Uploads, content: bytes, deadline: Deadline, model: str
 ) -> ResponseReturnValue:
-    part = request.args.get("part", "")[:32]
-    judged = uploads.judge_image(content, deadline, model=model, part=part)
+    judged = uploads.judge_image(content, deadline, model=model, part=part_of(request))
     return jsonify(image_answer(judged))
 
 
@@ -63,9 +66,11 @@ def image_answer(judged: Judged) -> dict[str, Any]:
         "confidence": round(inspection.score, 6),
         "class_scores": {label: round(s, 6) for label, s in inspection.scores.items()},
         "detections": [dataclasses.asdict(found) for found in judged.prediction.detections],
+        "anomaly": judged.prediction.anomaly,
         "verdict": str(inspection.decision),
         "code": int(inspection.code),
         "reason": inspection.reason,
+        "warning": int(Code.FINE if judged.committed else Code.STORAGE),
         "model": inspection.model,
         "image": {"width": judged.width_px, "height": judged.height_px},
         "timing_ms": {

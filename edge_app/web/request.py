@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
 import math
 import time
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from flask import Request
@@ -20,6 +21,43 @@ ARRIVED_AT = "lineside.arrived_at"
 """Where the server leaves the monotonic moment of a request's last byte in the environment."""
 
 IMAGE_FIELD = "image"
+
+
+MAX_PART_CHARS = 32
+MAX_NUMBERS = 600_000
+"""Numbers in one JSON body: reading more holds up everybody for longer than a tenth of a second.
+Binary tensors have no such bound."""
+
+
+class InMemoryRequest(Request):
+    """A request whose files stay in memory: a card must not be worn out by uploads.
+
+    The body's bound is theirs, too.
+    """
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        del total_content_length, content_type, filename, content_length
+        return io.BytesIO()
+
+
+def part_of(request: Request) -> str:
+    """The part's id, from `?part=`.
+
+    Raises:
+        ApiError: Too long, or not made of printable characters.
+    """
+    part = request.args.get("part", "")
+    if len(part) > MAX_PART_CHARS or not part.isprintable():
+        raise ApiError(
+            400, "bad_part", f"part: expected at most {MAX_PART_CHARS} printable characters"
+        )
+    return part
 
 
 def request_deadline(request: Request, default_ms: float, max_ms: float) -> Deadline:
@@ -51,8 +89,13 @@ def read_json(request: Request) -> dict[str, Any]:
     Raises:
         ApiError: It is none.
     """
+    body = request.get_data(cache=True)
+    if body.count(b",") > MAX_NUMBERS:
+        raise ApiError(
+            413, "too_many_numbers", f"at most {MAX_NUMBERS} numbers are taken in one JSON body"
+        )
     try:
-        document = json.loads(request.get_data(cache=True))
+        document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "bad_json", f"the body is no valid JSON: {str(error)[:200]}") from error
     if not isinstance(document, dict):

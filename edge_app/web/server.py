@@ -1,74 +1,127 @@
-"""waitress, tuned for pictures, and telling each request when its last byte came."""
+"""waitress, tuned for pictures: one loop for all sockets, threads for the requests.
+
+The loop is ours, so that it can prove that it turns, sweep out slow clients and stop
+without cutting off an answer.
+"""
 
 from __future__ import annotations
 
+import logging
 import socket
+import threading
 import time
 from typing import Any
 
-import waitress.channel
-import waitress.parser
 import waitress.server
-import waitress.task
+import waitress.wasyncore
 from flask import Flask
 
 from edge_app.config import AppSettings
-from edge_app.web.request import ARRIVED_AT
+from edge_app.web.channel import Channel
+from edge_app.web.sweep import Sweep
 
 RECEIVE_BYTES = 262_144
 """waitress reads 8 KiB at a time by default: 80 % more time for a 1 MB upload."""
 
+CONNECTIONS = 800
+"""Below the 1024 files that a process may have open by default."""
 
-class _StampedParser(waitress.parser.HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Notes the moment at which a request is complete, before it queues for a thread."""
+IDLE_S = 30
+TURN_S = 0.25
 
-    arrived_at = 0.0
-
-    def received(self, data: bytes) -> int:
-        consumed: int = super().received(data)
-        if self.completed:
-            self.arrived_at = time.monotonic()
-        return consumed
+log = logging.getLogger(__name__)
 
 
-class _StampedTask(waitress.task.WSGITask):  # type: ignore[misc]  # waitress has no types
-    """Hands that moment on to the app."""
+class Server:
+    """Serves a WSGI app on the settings' address, or on sockets that systemd opened.
 
-    def get_environment(self) -> dict[str, Any]:
-        environ: dict[str, Any] = super().get_environment()
-        environ[ARRIVED_AT] = self.request.arrived_at
-        return environ
-
-
-class _Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    parser_class = _StampedParser
-    task_class = _StampedTask
-
-
-def make_server(app: Flask, settings: AppSettings, sockets: list[socket.socket]) -> Any:
-    """A server on the settings' address, or on sockets that systemd opened.
+    Args:
+        app: What to serve.
+        settings: Address, threads and limits.
+        sockets: Listening sockets from systemd; none to open one.
 
     Raises:
         OSError: The port is taken.
     """
-    where: dict[str, Any] = (
-        {"sockets": sockets} if sockets else {"host": settings.host, "port": settings.port}
-    )
-    server = waitress.server.create_server(
-        app,
-        **where,
-        threads=settings.threads,
-        connection_limit=200,
-        channel_timeout=30,
-        cleanup_interval=5,
-        recv_bytes=RECEIVE_BYTES,
-        inbuf_overflow=settings.max_body_mb * 1_048_576,
-        max_request_body_size=settings.max_body_mb * 1_000_000 + 65_536,
-        ident="",
-        clear_untrusted_proxy_headers=True,
-    )
-    for each in getattr(server, "map", {}).values():
-        if hasattr(each, "channel_class"):
-            each.channel_class = _Channel
-    server.channel_class = _Channel
-    return server
+
+    def __init__(self, app: Flask, settings: AppSettings, sockets: list[socket.socket]) -> None:
+        where: dict[str, Any] = (
+            {"sockets": sockets} if sockets else {"host": settings.host, "port": settings.port}
+        )
+        self._map: dict[int, Any] = {}
+        max_body_bytes = settings.max_body_mb * 1_000_000
+        self._server = waitress.server.create_server(
+            app,
+            map=self._map,
+            **where,
+            threads=settings.threads,
+            connection_limit=CONNECTIONS,
+            channel_timeout=IDLE_S,
+            cleanup_interval=5,
+            recv_bytes=RECEIVE_BYTES,
+            # Never to a temporary file: the sweep bounds what all clients hold together.
+            inbuf_overflow=max_body_bytes + 1_048_576,
+            # What is a little too large is refused by the app, which knows how to say it.
+            max_request_body_size=max_body_bytes + 65_536,
+            ident="",
+            clear_untrusted_proxy_headers=True,
+            asyncore_use_poll=True,
+        )
+        for listener in self._listeners():
+            listener.channel_class = Channel
+        self._sweep = Sweep(self._map, max_bytes=max(64_000_000, 4 * max_body_bytes))
+        self._stopping = False
+        self._turned_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._listeners()[0].effective_port)
+
+    @property
+    def turned_s(self) -> float:
+        """Seconds since the loop last turned: more than a few mean that nobody is served."""
+        return time.monotonic() - self._turned_at
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have arrived and wait for a thread."""
+        return len(self._server.task_dispatcher.queue)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs at all."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self, within_s: float) -> None:
+        """Take no more connections, let the answers under way out, close."""
+        ends_at = time.monotonic() + within_s
+        for listener in self._listeners():
+            listener.accepting = False
+        while time.monotonic() < ends_at and any(channel.busy for channel in self._channels()):
+            time.sleep(0.01)
+        self._server.task_dispatcher.shutdown(
+            cancel_pending=True, timeout=max(0.1, ends_at - time.monotonic())
+        )
+        self._stopping = True
+        self._listeners()[0].pull_trigger()
+        self._thread.join(2 * TURN_S)
+        waitress.wasyncore.close_all(self._map, ignore_all=True)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            waitress.wasyncore.loop(timeout=TURN_S, use_poll=True, map=self._map, count=1)
+            self._turned_at = time.monotonic()
+            self._sweep.now(self._turned_at)
+
+    def _listeners(self) -> list[Any]:
+        entries = list(self._map.values())
+        return [e for e in entries if isinstance(e, waitress.server.BaseWSGIServer)]
+
+    def _channels(self) -> list[Channel]:
+        return [entry for entry in list(self._map.values()) if isinstance(entry, Channel)]

@@ -1,0 +1,112 @@
+"""The few threads that do the uploads' work, so that nobody who waits for it waits too long."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from edge_app.inference.budget import Deadline
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Task(Generic[T]):
+    """One piece of work: whoever waits for it may give it up, then its result comes late.
+
+    Args:
+        work: What to do.
+        late: Gets the result when nobody waits for it any more.
+    """
+
+    def __init__(self, work: Callable[[], T], late: Callable[[T], object]) -> None:
+        self._work = work
+        self._late = late
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._given_up = False
+        self._result: T
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do it; called by a thread of the crew."""
+        try:
+            self._result = self._work()
+        # Handed to whoever waits, of whatever kind it is.
+        except Exception as error:  # noqa: BLE001 - not swallowed
+            self._error = error
+        with self._lock:
+            self._done.set()
+            given_up = self._given_up
+        if not given_up:
+            return
+        if self._error is None:
+            self._late(self._result)
+        else:
+            log.info("an upload that was given up failed afterwards: %s", self._error)
+
+    def result(self, deadline: Deadline, give_up: Callable[[], object] = lambda: None) -> T | None:
+        """Wait for the result until the deadline; None when it did not come.
+
+        Args:
+            deadline: How long to wait.
+            give_up: Called when it did not come, before a late result can be reported.
+
+        Raises:
+            Exception: Whatever the work raised.
+        """
+        self._done.wait(deadline.left_s())
+        with self._lock:
+            if not self._done.is_set():
+                self._given_up = True
+                give_up()
+                return None
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Crew:
+    """Does tasks in the order in which they come.
+
+    Args:
+        threads: How many are done at once.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._queue: queue.SimpleQueue[Task[Any] | None] = queue.SimpleQueue()
+        # Daemons: a model that hangs for good must not keep the program from leaving.
+        self._threads = [
+            threading.Thread(target=self._run, name=f"upload-{number}", daemon=True)
+            for number in range(threads)
+        ]
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, within_s: float = 1.0) -> None:
+        """Finish what was begun, as far as it takes no longer."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(within_s / len(self._threads))
+
+    def do(self, work: Callable[[], T], late: Callable[[T], object] = lambda _: None) -> Task[T]:
+        """Have something done; the number of callers is bounded by the door."""
+        task = Task(work, late)
+        self._queue.put(task)
+        return task
+
+    def _run(self) -> None:
+        while (task := self._queue.get()) is not None:
+            try:
+                task.run()
+            # The loop's edge: a late result that can't be recorded is no reason to stop.
+            except Exception:
+                log.exception("a late result was lost")
