@@ -1,7 +1,7 @@
 """What must hold on a device with a real systemd; `boot` runs it as root in a container.
 
 Each function is one fact, in the order in which a device lives: install, serve, survive,
-upgrade, leave. The first that does not hold ends the run. Standard library only.
+upgrade, leave. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -200,7 +201,7 @@ def an_upload_is_judged() -> str:
 def the_page_is_served() -> str:
     """GET / is a page."""
     page = run("curl", "-fsS", "http://127.0.0.1:8080/")
-    assert "<html" in page, page[:200]
+    assert "<title>Lineside" in page, page[:200]
     return f"{len(page)} bytes"
 
 
@@ -475,19 +476,23 @@ FACTS = (
 
 
 def main() -> int:
-    """Hold all facts; the exit status."""
+    """Hold each fact; the exit status is 0 only if all of them hold."""
     began = time.monotonic()
+    broken = []
     for fact in FACTS:
         started = time.monotonic()
         name = fact.__name__.replace("_", " ")
         try:
             figure = fact()
-        except Exception:
-            print(f"FAILED  {name}", flush=True)
-            raise
+        except Exception:  # noqa: BLE001 - each fact is looked at, whatever another one raised
+            broken.append(name)
+            figure = f"DOES NOT HOLD\n{traceback.format_exc()}"
         print(f"{time.monotonic() - started:6.2f} s  {name}: {figure}", flush=True)
-    print(f"{len(FACTS)} facts hold, {time.monotonic() - began:.0f} s", flush=True)
-    return 0
+    held = len(FACTS) - len(broken)
+    print(f"{held} of {len(FACTS)} facts hold, {time.monotonic() - began:.0f} s", flush=True)
+    for name in broken:
+        print(f"DOES NOT HOLD: {name}", flush=True)
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
