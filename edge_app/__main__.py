@@ -78,7 +78,7 @@ def run(settings: Settings) -> int:
     ids = Ids(leaser(database_path))
     uploads = Uploads(
         engines=engines,
-        door=Door(places=settings.app.threads // 2),
+        door=Door(places=settings.app.threads),
         crew=Crew(CREW),
         ids=ids,
         recorder=Recorder(database_path, after_commit=ids.refill),

@@ -15,11 +15,15 @@ class Breaker:
     """Opens after a row of failures, lets one try through after a rest, closes when it works.
 
     Not thread-safe: its owner holds a lock.
+
+    Args:
+        first_rest_s: The first rest; each further failure doubles it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_rest_s: float = FIRST_REST_S) -> None:
+        self._first_rest_s = first_rest_s
         self._failures = 0
-        self._rest_s = FIRST_REST_S
+        self._rest_s = first_rest_s
         self._closed_at = 0.0
 
     @property
@@ -43,7 +47,7 @@ class Breaker:
     def worked(self) -> None:
         """It worked: all is well."""
         self._failures = 0
-        self._rest_s = FIRST_REST_S
+        self._rest_s = self._first_rest_s
 
     def failed(self) -> None:
         """It failed; after a row of them the rest begins, longer each time."""

@@ -73,7 +73,10 @@ class AppSettings:
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 lets the LAN in.")
     port: int = setting(8080, "Port to listen on.", low=1, high=65535)
     threads: int = setting(
-        8, "Requests in work at once; uploads may hold at most half of them.", low=2, high=64
+        16,
+        "Uploads that may wait for their answer at once; pages have threads of their own.",
+        low=2,
+        high=64,
     )
     deadline_ms: float = setting(
         200, "Budget of an upload from the arrival of its last byte.", low=1, high=60_000
@@ -114,6 +117,10 @@ class CameraSettings:
         "`rtsp://...`, `http://...`, `file:PATH`, `aravis:ADDRESS`, `picamera:`.",
     )
     job: int = setting(1, "Job that is loaded at the start.", low=1, high=999)
+    preload: str = setting(
+        "",
+        "Further jobs kept warm, so that switching takes no time: numbers, e.g. `2,3`; at most 8.",
+    )
     free_run_hz: float = setting(
         0, "Parts inspected per second without any trigger; 0: only triggers.", low=0, high=100
     )
@@ -121,12 +128,27 @@ class CameraSettings:
     max_frame_age_ms: float = setting(
         500, "An older frame is stale: no decision, code 32.", low=1, high=60_000
     )
+    frozen_s: float = setting(
+        10,
+        "A live picture that stays the same, bit for bit, for so long is a frozen camera's: "
+        "code 32. 0: never, for a video stream that sends still scenes without any noise.",
+        low=0,
+        high=3600,
+    )
     frame_rate_hz: float = setting(
         0, "Rate asked of the camera, or of a drawn or stored source; 0: its own.", low=0, high=500
     )
     width_px: int = setting(0, "Width asked of the camera; 0: its own.", low=0, high=20_000)
     height_px: int = setting(0, "Height asked of the camera; 0: its own.", low=0, high=20_000)
     rotation: Literal[0, 90, 180, 270] = setting(0, "Degrees by which pictures are turned.")
+    roi: str = setting(
+        "",
+        "Part of the camera's picture that is used at all: `x,y,width,height`; empty: all of it.",
+    )
+    exposure_us: float = setting(
+        0, "Exposure time asked of the camera; 0: its own.", low=0, high=10_000_000
+    )
+    gain: float = setting(-1, "Gain asked of the camera; -1: its own.", low=-1, high=1000)
     plc: Literal["off", "read", "control"] = setting(
         "control", "What the PLC port allows: nothing, reading, or triggers and jobs too."
     )

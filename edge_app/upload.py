@@ -51,7 +51,7 @@ class Upload:
         deadline: When an answer is of no use any more.
         loaded: The model that looks at it.
         part: The part's id as the client gave it.
-        image: Name of the kept picture, once it is queued for the archive.
+        told: What the client was told when there was no answer by the deadline.
         stopwatch: Its laps; `queue` is the time since the last byte arrived.
     """
 
@@ -60,7 +60,7 @@ class Upload:
     deadline: Deadline
     loaded: LoadedModel
     part: str = ""
-    image: str = ""
+    told: Inspection | None = None
     stopwatch: Stopwatch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +90,9 @@ class Upload:
         return Judged(self._inspection(verdict, prediction), prediction, width, height)
 
     def expired(self) -> Inspection:
-        """The record of an upload without an answer by its deadline."""
+        """The record of an upload without an answer by its deadline, the same each time."""
+        if self.told is not None:
+            return self.told
         budget_ms = self.deadline.budget_ms
         return self._inspection(
             no_decision(Code.DEADLINE, f"no answer within {budget_ms:.0f} ms"), Prediction()
@@ -109,6 +111,7 @@ class Upload:
             code=expired.code,
             reason=expired.reason,
             total_ms=expired.total_ms,
+            image=expired.image,
             late_decision=str(judged.decision),
             late_ms=judged.total_ms,
         )

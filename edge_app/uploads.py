@@ -17,6 +17,7 @@ from edge_app.engines import Engines, LoadedModel
 from edge_app.inference.budget import Deadline, Stopwatch, TooLate
 from edge_app.inference.decode import BadImage, decode_image
 from edge_app.inference.interpreter import ModelFailed
+from edge_app.inference.judge import Code
 from edge_app.inference.preprocess import Image
 from edge_app.inference.tensor import Array
 from edge_app.records.archive import Archive
@@ -156,20 +157,18 @@ class Uploads:
             late=lambda judged: self._record_late(upload, judged),
         )
         try:
-            judged = task.result(
-                upload.deadline, give_up=lambda: self._record(upload, upload.expired())
-            )
+            judged = task.result(upload.deadline, give_up=lambda: self._expire(upload))
         except ModelFailed as error:
             self._record(upload, upload.failed(error))
             raise
         except TooLate:
-            expired = upload.expired()
-            self._record(upload, expired)
-            raise NoAnswer(expired) from None
+            self._expire(upload)
+            raise NoAnswer(upload.expired()) from None
         if judged is not None and not upload.deadline.passed():
             return judged
         if judged is not None:
-            self._record(upload, upload.late(judged.inspection))
+            self._expire(upload)
+            self._record_late(upload, judged)
         raise NoAnswer(upload.expired())
 
     def _work(self, upload: Upload, ticket: Ticket) -> Judged:
@@ -217,10 +216,15 @@ class Uploads:
     def _record(self, upload: Upload, inspection: Inspection) -> threading.Event:
         if self.archive.wants(inspection.decision):
             # Kept as it came: what the model saw can be looked at again, bit for bit.
-            upload.image = self.archive.add(upload.id, lambda: upload.content)
-            inspection = replace(inspection, image=upload.image)
+            image = self.archive.add(upload.id, lambda: upload.content)
+            inspection = replace(inspection, image=image)
+        if inspection.code is Code.DEADLINE:
+            upload.told = inspection
         self._watch(inspection)
         return self.recorder.add(inspection)
 
+    def _expire(self, upload: Upload) -> None:
+        self._record(upload, upload.expired())
+
     def _record_late(self, upload: Upload, judged: Judged) -> None:
-        self.recorder.add(replace(upload.late(judged.inspection), image=upload.image))
+        self.recorder.add(upload.late(judged.inspection))

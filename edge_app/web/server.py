@@ -18,6 +18,7 @@ from flask import Flask
 
 from edge_app.config import AppSettings
 from edge_app.web.channel import Channel
+from edge_app.web.lanes import Lanes
 from edge_app.web.sweep import Sweep
 
 RECEIVE_BYTES = 262_144
@@ -45,28 +46,15 @@ class Server:
     """
 
     def __init__(self, app: Flask, settings: AppSettings, sockets: list[socket.socket]) -> None:
-        where: dict[str, Any] = (
-            {"sockets": sockets} if sockets else {"host": settings.host, "port": settings.port}
-        )
-        self._map: dict[int, Any] = {}
         max_body_bytes = settings.max_body_mb * 1_000_000
-        self._server = waitress.server.create_server(
-            app,
-            map=self._map,
-            **where,
-            threads=settings.threads,
-            connection_limit=CONNECTIONS,
-            channel_timeout=IDLE_S,
-            cleanup_interval=5,
-            recv_bytes=RECEIVE_BYTES,
-            # Never to a temporary file: the sweep bounds what all clients hold together.
-            inbuf_overflow=max_body_bytes + 1_048_576,
-            # What is a little too large is refused by the app, which knows how to say it.
-            max_request_body_size=max_body_bytes + 65_536,
-            ident="",
-            clear_untrusted_proxy_headers=True,
-            asyncore_use_poll=True,
-        )
+        self._map: dict[int, Any] = {}
+        self._lanes = Lanes(settings.threads)
+        try:
+            self._listen(app, settings, sockets)
+        except OSError:
+            self._lanes.shutdown(timeout=0.1)
+            waitress.wasyncore.close_all(self._map, ignore_all=True)
+            raise
         for listener in self._listeners():
             listener.channel_class = Channel
         self._sweep = Sweep(self._map, max_bytes=max(64_000_000, 4 * max_body_bytes))
@@ -87,7 +75,7 @@ class Server:
     @property
     def waiting(self) -> int:
         """Requests that have arrived and wait for a thread."""
-        return len(self._server.task_dispatcher.queue)
+        return self._lanes.waiting
 
     @property
     def alive(self) -> bool:
@@ -100,18 +88,41 @@ class Server:
 
     def stop(self, within_s: float) -> None:
         """Take no more connections, let the answers under way out, close."""
+        if self._stopping:
+            return
         ends_at = time.monotonic() + within_s
         for listener in self._listeners():
             listener.accepting = False
         while time.monotonic() < ends_at and any(channel.busy for channel in self._channels()):
             time.sleep(0.01)
-        self._server.task_dispatcher.shutdown(
-            cancel_pending=True, timeout=max(0.1, ends_at - time.monotonic())
-        )
         self._stopping = True
+        self._lanes.shutdown(timeout=max(0.1, ends_at - time.monotonic()))
         self._listeners()[0].pull_trigger()
         self._thread.join(2 * TURN_S)
         waitress.wasyncore.close_all(self._map, ignore_all=True)
+
+    def _listen(self, app: Flask, settings: AppSettings, sockets: list[socket.socket]) -> None:
+        where: dict[str, Any] = (
+            {"sockets": sockets} if sockets else {"host": settings.host, "port": settings.port}
+        )
+        max_body_bytes = settings.max_body_mb * 1_000_000
+        waitress.server.create_server(
+            app,
+            map=self._map,
+            _dispatcher=self._lanes,
+            **where,
+            connection_limit=CONNECTIONS,
+            channel_timeout=IDLE_S,
+            cleanup_interval=5,
+            recv_bytes=RECEIVE_BYTES,
+            # Never to a temporary file: the sweep bounds what all clients hold together.
+            inbuf_overflow=max_body_bytes + 1_048_576,
+            # What is a little too large is refused by the app, which knows how to say it.
+            max_request_body_size=max_body_bytes + 65_536,
+            ident="",
+            clear_untrusted_proxy_headers=True,
+            asyncore_use_poll=True,
+        )
 
     def _run(self) -> None:
         while not self._stopping:

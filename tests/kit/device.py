@@ -117,7 +117,7 @@ class Device:
         self.seen: list[Inspection] = []
         self.uploads = Uploads(
             engines=self.engines,
-            door=Door(places=8),
+            door=Door(places=self.settings.threads),
             crew=Crew(3),
             ids=ids,
             recorder=Recorder(self.database_path, after_commit=ids.refill),
