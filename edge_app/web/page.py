@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from werkzeug.wrappers import Response
 from edge_app.lines import Lines
 from edge_app.web.errors import ApiError
 from edge_app.web.feed import Feed
+from edge_app.web.panel import panel_view
+from edge_app.web.stills import Stills
 from edge_app.web.words import (
     COOKIE_LANGUAGE,
     COOKIE_THEME,
@@ -23,7 +26,7 @@ from edge_app.web.words import (
 )
 
 WORDS_PATH = Path(__file__).parent / "static" / "words.json"
-VIEWS = (("line", "/"),)
+VIEWS = (("line", "/"), ("records", "/records"), ("try", "/try"))
 """The views of the page, in the order of its menu."""
 
 YEAR_S = 365 * 24 * 3600
@@ -52,17 +55,24 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
     def line_view() -> ResponseReturnValue:
         return render_template("line.html")
 
-    @blueprint.get("/page/live")
-    def live() -> ResponseReturnValue:
-        after = request.args.get("after", "0")
-        if not (after.isascii() and after.isdecimal() and len(after) < 20):
-            raise ApiError(400, "bad_filter", f"after: expected an id, got {after[:40]!r}")
-        camera = request.args.get("camera", "")
-        if camera not in lines.names:
-            raise ApiError(404, "unknown_camera", f"there is no camera {camera[:40]!r}")
-        response = jsonify(feed.to_json(camera, int(after)))
-        response.headers["Cache-Control"] = "no-store"
-        return response
+    @blueprint.get("/records")
+    def records_view() -> ResponseReturnValue:
+        return render_template("records.html")
+
+    @blueprint.get("/records/<int:inspection_id>")
+    def inspection_view(inspection_id: int) -> ResponseReturnValue:
+        return render_template("inspection.html", inspection_id=inspection_id)
+
+    @blueprint.get("/try")
+    def try_view() -> ResponseReturnValue:
+        return render_template("try.html")
+
+    @blueprint.get("/panel")
+    def panel() -> ResponseReturnValue:
+        camera, language = _camera(lines), language_of(request)
+        document = feed.to_json(camera, sys.maxsize) if camera else None
+        shown = panel_view(document, lambda key: words.text(language, key))
+        return render_template("panel.html", shown=shown)
 
     @blueprint.get("/page/look")
     def look() -> ResponseReturnValue:
@@ -72,7 +82,39 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
         _keep(response, COOKIE_THEME, request.args.get("theme"), THEMES)
         return response
 
+    _live_routes(blueprint, lines, feed, Stills(lines))
     return blueprint
+
+
+def _live_routes(blueprint: Blueprint, lines: Lines, feed: Feed, stills: Stills) -> None:
+    """What is asked for several times a second; one look at the line serves all viewers."""
+
+    @blueprint.get("/page/live")
+    def live() -> ResponseReturnValue:
+        after = request.args.get("after", "0")
+        if not (after.isascii() and after.isdecimal() and len(after) < 20):
+            raise ApiError(400, "bad_filter", f"after: expected an id, got {after[:40]!r}")
+        camera = _known(lines, request.args.get("camera", ""))
+        response = jsonify(feed.to_json(camera, int(after)))
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @blueprint.get("/page/cameras/<name>/live.jpg")
+    def live_picture(name: str) -> ResponseReturnValue:
+        """The newest picture; 304 when it is the one the viewer has, 204 when there is none."""
+        still = stills.newest(_known(lines, name))
+        if not still.jpeg:
+            return Response(status=204, headers={"Cache-Control": "no-store"})
+        response = Response(still.jpeg, content_type="image/jpeg")
+        response.headers["Cache-Control"] = "no-cache"
+        response.set_etag(still.mark)
+        return response.make_conditional(request)
+
+
+def _known(lines: Lines, name: str) -> str:
+    if name not in lines.names:
+        raise ApiError(404, "unknown_camera", f"there is no camera {name[:40]!r}")
+    return name
 
 
 def _camera(lines: Lines) -> str:

@@ -37,7 +37,7 @@ export function limitBar(scores, limits, label) {
     at(accept, percent(accept, 0), "tick"),
     reject > 0.2 ? at(reject / 2, t("limit.reject"), "name") : null,
     accept - reject > 0.2 ? at((accept + reject) / 2, t("limit.review"), "name") : null,
-    accept < 0.93 ? at((1 + accept) / 2, t("limit.accept"), "name") : null);
+    accept < 0.83 ? at((1 + accept) / 2, t("limit.accept"), "name") : null);
   const said = limits.good.includes(label) ? null
     : h("p", { class: "limit-score" }, t("limit.good", { score: percent(score) }));
   return h("div", { class: "limit-bar", role: "img", "aria-label": alt }, said, track, ticks);
@@ -60,7 +60,7 @@ const lapName = (name) => {
 /** The stages of one inspection as a bar of the whole budget. */
 export function lapsBar(laps, totalMs, budgetMs) {
   const whole = Math.max(budgetMs || 0, totalMs, 0.001);
-  const entries = Object.entries(laps).filter(([, value]) => value > 0);
+  const entries = Object.entries(laps).filter(([, value]) => value >= 0.05);
   const alt = entries.map(([name, value]) => `${lapName(name)} ${ms(value)} ms`).join(", ");
   return h("div", { class: "laps" },
     h("div", { class: "laps-bar", role: "img", "aria-label": alt }, ...entries.map(([name, value]) =>

@@ -38,15 +38,12 @@ function freeze(inspection) {
 }
 
 async function trigger() {
-  const button = byId("trigger");
-  button.disabled = true;
   freeze(null);
   try {
     await send("POST", `/api/v1/cameras/${encodeURIComponent(camera)}/trigger`, undefined);
   } catch (refused) {
     notice(t("trigger.refused", { reason: refused.message }));
   }
-  button.disabled = false;
   feed.ask();
 }
 
@@ -83,6 +80,7 @@ function draw() {
   const text = trouble();
   byId("banner").hidden = !text;
   say(byId("banner"), text);
+  byId("trigger").disabled = state !== "up";
   picture.draw(feed);
   drawVerdict(state);
   if (!known) return;
@@ -96,7 +94,8 @@ function draw() {
 
 function drawHead(status) {
   const job = status.job_name ? `${status.job} ${status.job_name}` : status.job;
-  say(byId("top-job"), `${t("fact.job")} ${job} · ${status.model}`);
+  const warning = status.warning && has(`code.${status.warning}`) ? t(`code.${status.warning}`) : "";
+  say(byId("top-job"), [`${t("fact.job")} ${job}`, status.model, warning].filter(Boolean).join(" · "));
 }
 
 /** What the large field shows: a frozen part, trouble, or the line's last answer. */
@@ -176,7 +175,6 @@ function factList(inspection) {
     ["fact.part", inspection.part || "–", ""],
     ["fact.id", number(inspection.id), ""],
     ["fact.ms", `${ms(inspection.total_ms)} ms`, ""],
-    ["fact.source", `${t(`source.${inspection.source}`)} ${inspection.trigger || ""}`, ""],
     ["fact.time", "", true],
   ];
   return facts.map(([name, value, aged]) =>

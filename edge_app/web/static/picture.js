@@ -10,12 +10,12 @@ const OLD_S = 2;
 /** Shows a camera's newest frame four times a second, and its age when that grows. */
 export class LivePicture {
   constructor(camera) {
-    this.url = `/api/v1/cameras/${encodeURIComponent(camera)}/live.jpg`;
+    this.url = `/page/cameras/${encodeURIComponent(camera)}/live.jpg`;
     this.image = byId("picture");
     this.kept = null;
     this.gotAt = null;
     this.startedAt = performance.now();
-    this.wanted = true;
+    this.wanted = false;
     this.image.addEventListener("error", () => this.missing());
   }
 
@@ -30,8 +30,8 @@ export class LivePicture {
 
   async fetch() {
     try {
-      const response = await fetch(this.url, { signal: AbortSignal.timeout(WITHIN_MS), cache: "no-store" });
-      if (!response.ok) return;
+      const response = await fetch(this.url, { signal: AbortSignal.timeout(WITHIN_MS), cache: "no-cache" });
+      if (response.status !== 200) return;
       const blob = await response.blob();
       if (this.kept) return;
       await this.put(URL.createObjectURL(blob));

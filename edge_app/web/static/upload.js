@@ -8,22 +8,25 @@ import { percent, t, why } from "./words.js";
 
 const BUDGET_MS = 200;
 
-/** Judge a picture; what comes back is shown in `body`. */
-export async function judge(file, body, path = "/predict") {
-  const preview = h("img", { src: URL.createObjectURL(file), alt: t("upload.alt"), class: "upload-picture" });
-  body.replaceChildren(preview, h("p", { role: "status" }, t("upload.working")));
+/** Judge a picture and tell the answer in `place`; gives the answer, or null without one. */
+export async function judged(file, place, path = "/predict") {
+  place.replaceChildren(h("p", { role: "status" }, t("upload.working")));
   const form = new FormData();
   form.append("image", file);
-  let found;
   try {
-    found = answer(await send("POST", path, form, { within: 20000 }));
+    const doc = await send("POST", path, form, { within: 20000 });
+    place.replaceChildren(answer(doc));
+    return doc;
   } catch (refused) {
-    found = h("div", { class: "upload-verdict", "data-verdict": "NONE", role: "alert" },
-      h("p", { class: "word" }, shape("NONE"), h("strong", {}, t("verdict.NONE"))),
-      h("p", {}, t("upload.failed", { reason: refused.message })));
+    place.replaceChildren(refusal(refused));
+    return null;
   }
-  body.replaceChildren(preview, found);
 }
+
+const refusal = (refused) =>
+  h("div", { class: "upload-verdict", "data-verdict": "NONE", role: "alert" },
+    h("p", { class: "word" }, shape("NONE"), h("strong", {}, t("verdict.NONE"))),
+    h("p", { class: "upload-why" }, t("upload.failed", { reason: refused.message })));
 
 function answer(doc) {
   const { found, limit } = why(doc.reason, doc.code);
@@ -42,7 +45,10 @@ export function offerUpload() {
   const input = byId("drop-file");
   const open = (file) => {
     if (!sheet.open) sheet.showModal();
-    judge(file, byId("upload-body"));
+    const place = h("div", {});
+    const preview = h("img", { src: URL.createObjectURL(file), alt: t("upload.alt"), class: "upload-picture" });
+    byId("upload-body").replaceChildren(preview, place);
+    judged(file, place);
   };
   input.addEventListener("change", () => {
     if (input.files.length) open(input.files[0]);

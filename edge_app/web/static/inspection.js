@@ -1,0 +1,88 @@
+// One inspection in full: what was seen, what was decided and why, where the time went.
+
+import { lapsBar, scoreBars } from "./charts.js";
+import { get } from "./api.js";
+import { byId, h, say } from "./dom.js";
+import { overlay } from "./overlay.js";
+import { shape } from "./verdict.js";
+import { clock, has, ms, number, t, why } from "./words.js";
+
+const id = Number(byId("inspection").dataset.id);
+const BUDGET_MS = 200;
+
+function draw(inspection, model) {
+  drawPicture(inspection);
+  const { found, limit } = why(inspection.reason, inspection.code);
+  byId("full").replaceChildren(
+    h("div", { class: "upload-verdict", "data-verdict": inspection.verdict },
+      h("p", { class: "word" }, shape(inspection.verdict), h("strong", {}, t(`verdict.${inspection.verdict}`)))),
+    h("p", { class: "upload-why" }, h("b", {}, found), " ", limit),
+    ...late(inspection),
+    h("h3", {}, t("upload.scores")), scoreBars(inspection.scores),
+    h("h3", {}, t("upload.timing")), lapsBar(inspection.laps_ms, inspection.total_ms, BUDGET_MS),
+    h("h3", {}, t("facts")), facts(inspection, model));
+}
+
+function late(inspection) {
+  const lines = [];
+  if (inspection.late_verdict) {
+    const values = { word: t(`verdict.${inspection.late_verdict}`), ms: ms(inspection.late_ms) };
+    lines.push(h("p", { class: "soft" }, t("late", values)));
+  }
+  if (inspection.warning && has(`code.${inspection.warning}`)) {
+    lines.push(h("p", { class: "soft" }, t("warning", { reason: t(`code.${inspection.warning}`) })));
+  }
+  return lines;
+}
+
+function facts(inspection, model) {
+  const rows = [
+    [t("fact.part"), inspection.part || "–"],
+    [t("fact.time"), clock(inspection.captured_at, true)],
+    [t("camera"), inspection.camera],
+    [t("fact.source"), `${t(`source.${inspection.source}`)} ${inspection.trigger || ""}`],
+    [t("fact.job"), inspection.job || "–"],
+    [t("fact.model"), inspection.model || "–"],
+    ["SHA-256", model?.sha256 ?? "–"],
+    [t("test.shot"), inspection.test ? t("yes") : ""],
+  ].filter(([, value]) => value !== "");
+  return h("dl", { class: "table" }, ...rows.map(([name, value]) =>
+    h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+function drawPicture(inspection) {
+  const frame = byId("frame");
+  const missing = () => frame.replaceChildren(h("p", { class: "no-picture" }, t("picture.not.kept")));
+  if (!inspection.image_url) return missing();
+  const image = h("img", { src: inspection.image_url, alt: t("picture.kept", { id: number(id) }), onerror: missing });
+  frame.replaceChildren(image);
+  const boxes = inspection.detections ?? [];
+  byId("overlay-choice").hidden = boxes.length === 0;
+  if (boxes.length) overlay(frame, image, boxes, byId("overlay-on"));
+}
+
+async function neighbours(inspection) {
+  const older = await get(`/api/v1/inspections?limit=1&before_id=${id}&camera=${encodeURIComponent(inspection.camera)}`);
+  link("older", older.inspections[0]);
+}
+
+function link(name, inspection) {
+  const element = byId(name);
+  element.hidden = !inspection;
+  if (inspection) element.href = `/records/${inspection.id}`;
+}
+
+async function modelOf(inspection) {
+  const status = await get("/api/v1/status");
+  return status.models.find((model) => `${model.name}/${model.version}` === inspection.model);
+}
+
+try {
+  const inspection = await get(`/api/v1/inspections/${id}`);
+  draw(inspection, null);
+  neighbours(inspection).catch(() => {});
+  modelOf(inspection).then((model) => model && draw(inspection, model)).catch(() => {});
+} catch (refused) {
+  say(byId("full-note"), refused.message);
+}
+if (document.referrer.startsWith(`${location.origin}/records`)) byId("back").href = document.referrer;
