@@ -10,12 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from camera.frame import Frame
-from camera.sources import Source, SourceLost
+from camera.freshness import Freshness
+from camera.sources import Source, SourceLost, Tunable, Tuning
 from edge_app.inference.budget import Deadline
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 1.0
 """A camera that is back must be found within two seconds; hammering a dead one helps nobody."""
+
+SILENT_MS = 2000.0
+"""A free-running camera without a frame for so long is in trouble, whatever its driver says."""
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +28,21 @@ class NoFrame(Exception):  # noqa: N818 - the glossary's name, read as a sentenc
     """No frame that was exposed after the trigger came in time."""
 
 
+class StaleFrame(Exception):  # noqa: N818 - a fact about the frame
+    """What came was seen before, came out of order, or is too old to be judged as if new."""
+
+
 @dataclass(frozen=True, slots=True)
 class CameraState:
     """How the camera is, for people.
 
     Args:
-        state: `starting`, `live` or `lost`.
-        reason: Why it is lost; empty otherwise.
+        state: `starting`, `live`, `frozen` or `lost`.
+        reason: Why it is frozen or lost; empty otherwise.
         since_s: Seconds in this state.
         frames: Frames got since the program began.
         reconnects: Times it was lost and came back.
+        stale: Frames refused because they were repeated, out of order or frozen.
         age_ms: Age of the newest frame; None before the first.
     """
 
@@ -42,6 +51,7 @@ class CameraState:
     since_s: float
     frames: int
     reconnects: int
+    stale: int
     age_ms: float | None
 
 
@@ -54,18 +64,24 @@ class Capture:
     Args:
         make: Makes the source; called again after a loss.
         name: The camera's name, for thread and log.
+        frozen_s: See `Freshness`.
     """
 
-    def __init__(self, make: Callable[[], Source], name: str) -> None:
+    def __init__(self, make: Callable[[], Source], name: str, frozen_s: float = 0.0) -> None:
         self._make = make
         self._name = name
+        self._frozen_s = frozen_s
         self._changed = threading.Condition()
         self._newest: Frame | None = None
+        self._stale: tuple[float, str] = (float("-inf"), "")
+        self._tuning = Tuning()
+        self._tuned: Tuning | None = None
+        self._on_demand = True
         self._wanted = False
         self._stopping = False
         self._state, self._reason = "starting", ""
         self._since = time.monotonic()
-        self._frames = self._reconnects = 0
+        self._frames = self._reconnects = self._stale_frames = 0
         self._thread = threading.Thread(target=self._run, name=f"capture-{name}", daemon=True)
 
     def start(self) -> None:
@@ -95,14 +111,30 @@ class Capture:
                 since_s=time.monotonic() - self._since,
                 frames=self._frames,
                 reconnects=self._reconnects,
+                stale=self._stale_frames,
                 age_ms=newest.age_ms() if newest else None,
             )
+
+    @property
+    def trouble(self) -> str:
+        """Why no new frame may be expected; empty while all is well or nothing is known yet."""
+        state = self.state()
+        if state.state in ("lost", "frozen"):
+            return state.reason
+        if not self._on_demand and state.age_ms is not None and state.age_ms > SILENT_MS:
+            return f"no frame for {state.age_ms / 1000:.0f} s"
+        return ""
+
+    def tune(self, tuning: Tuning) -> None:
+        """Ask the camera for another exposure; the capture thread passes it on."""
+        self._tuning = tuning
 
     def exposed_after(self, moment: float, deadline: Deadline) -> Frame:
         """The first frame exposed at or after a monotonic moment.
 
         Raises:
             NoFrame: None came before the deadline, or the camera is lost.
+            StaleFrame: What came before the deadline was not new.
         """
         with self._changed:
             self._wanted = True
@@ -112,33 +144,81 @@ class Capture:
                     return self._newest
                 if self._state == "lost":
                     raise NoFrame(f"camera {self._name} is lost: {self._reason}")
-                if not self._changed.wait(deadline.left_s()) and deadline.passed():
-                    raise NoFrame(f"camera {self._name} gave no frame before the deadline")
+                if deadline.passed():
+                    raise self._missing(moment)
+                self._changed.wait(deadline.left_s())
+
+    def _missing(self, moment: float) -> Exception:
+        stale_at, fault = self._stale
+        if stale_at >= moment:
+            return StaleFrame(f"camera {self._name}: {fault}")
+        return NoFrame(f"camera {self._name} gave no frame in time")
 
     def _run(self) -> None:
         backoff_s = BACKOFF_FIRST_S
         while not self._stopping:
-            source = self._make()
-            try:
-                source.open()
-                while not self._stopping:
-                    if source.on_demand and not self._asked():
-                        continue
-                    self._put(source.read())
-                    backoff_s = BACKOFF_FIRST_S
-            except SourceLost as error:
-                self._lose(str(error))
-            # The loop's edge: a driver may raise anything, and the camera must come back.
-            except Exception as error:
-                log.exception("camera %s failed", self._name)
-                self._lose(f"{type(error).__name__}: {error}")
-            finally:
-                source.close()
+            frames = self._frames
+            self._hold()
+            if self._frames > frames:
+                # A camera that gave a frame is well: the next loss is another one.
+                backoff_s = BACKOFF_FIRST_S
             with self._changed:
                 # Jitter keeps several cameras behind one switch from knocking together.
                 pause_s = backoff_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
                 self._changed.wait_for(lambda: self._stopping, timeout=pause_s)
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+
+    def _hold(self) -> None:
+        """Open the source and read it until it is lost."""
+        source: Source | None = None
+        try:
+            source = self._make()
+            source.open()
+            self._read_on(source)
+        except SourceLost as error:
+            self._lose(str(error))
+        # The loop's edge: a driver may raise anything, and the camera must come back.
+        except Exception as error:
+            log.exception("camera %s failed", self._name)
+            self._lose(f"{type(error).__name__}: {error}")
+        finally:
+            if source is not None:
+                self._close(source)
+
+    def _close(self, source: Source) -> None:
+        try:
+            source.close()
+        # A driver that can't even be let go of must not end the thread that will try again.
+        except Exception:
+            log.exception("camera %s was not closed", self._name)
+
+    def _read_on(self, source: Source) -> None:
+        self._on_demand = source.on_demand
+        freshness = Freshness(0.0 if source.on_demand else self._frozen_s)
+        self._tuned = None
+        while not self._stopping:
+            if source.on_demand and not self._asked():
+                continue
+            if self._tuned != self._tuning:
+                self._tuned = self._tuning
+                if isinstance(source, Tunable):
+                    source.tune(self._tuned)
+            frame = source.read()
+            if fault := freshness.fault(frame):
+                self._refuse(fault, frozen=freshness.frozen)
+            else:
+                self._put(frame)
+
+    def _refuse(self, fault: str, *, frozen: bool) -> None:
+        with self._changed:
+            self._frames += 1
+            self._stale_frames += 1
+            self._stale = (time.monotonic(), fault)
+            if frozen:
+                # Emptied as at a loss: a frozen camera must not go on showing its last picture.
+                self._newest = None
+                if self._state != "frozen":
+                    self._enter("frozen", fault)
 
     def _asked(self) -> bool:
         with self._changed:
@@ -169,7 +249,8 @@ class Capture:
     def _enter(self, state: str, reason: str) -> None:
         """Change the state and log the change, not the state."""
         if state == "live":
-            self._reconnects += self._state == "lost"
+            if self._state == "lost":
+                self._reconnects += 1
             log.info("camera %s is live", self._name)
         else:
             log.warning("camera %s is %s: %s", self._name, state, reason)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import time
 from typing import Any
 
+from camera.frame import Frame
 from camera.line import Line
 from camera.plc.http import line_status
 from camera.station import MAX_PART_CHARS, Refused, Shot
 from camera.wire import Reply, Request
+from edge_app.inference.decode import BadImage
 from edge_app.jobs import MAX_NUMBER as MAX_JOB
 from edge_app.records.archive import encode_jpeg
 
@@ -31,6 +34,8 @@ class Control:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._started_at = time.monotonic()
+        self._encoding = threading.Lock()
+        self._shown: tuple[Frame | None, bytes] = (None, b"")
 
     def __call__(self, request: Request) -> Reply:
         """Answer one request."""
@@ -45,6 +50,8 @@ class Control:
         call = calls.get((request.method, request.path))
         if call is None:
             return _error(404, "not_found", f"no {request.method} {request.path} here")
+        if request.fault:
+            return _error(400, "bad_request", request.fault)
         return call(request)
 
     def _status(self, request: Request) -> Reply:
@@ -55,6 +62,7 @@ class Control:
         """Everything that is live of the line."""
         line, station = self._line, self._line.station
         last = station.last_answered()
+        shift, life = station.counters()
         closed = station.closed
         loaded = line.loaded
         return {
@@ -65,6 +73,9 @@ class Control:
             "status_word": int(line_status(line)),
             "beat": line.beat,
             "fault": line.fault,
+            "warning": int(line.warning),
+            "preloaded": line.loader.preloaded,
+            "job_crc": loaded.crc if loaded else 0,
             "job": station.job,
             "job_name": loaded.job.name if loaded else "",
             "model": loaded.model if loaded else "",
@@ -74,8 +85,8 @@ class Control:
             "deadline_ms": station.deadline_ms,
             "source": dataclasses.asdict(line.capture.state()),
             "last": _shot(last) if last else None,
-            "shift": _counts(station.shift),
-            "life": _counts(station.life),
+            "shift": _counts(shift),
+            "life": _counts(life),
             "latency_ms": line.latency.percentiles(),
             "records": {
                 "failing": line.recorder.failing,
@@ -95,9 +106,15 @@ class Control:
         if frame is None:
             reason = self._line.capture.state().reason or "no frame yet"
             return _error(503, "no_picture", reason)
-        if frame.jpeg is not None:
-            return Reply(frame.jpeg, kind="image/jpeg")
-        return Reply(encode_jpeg(frame.pixels(), LIVE_QUALITY), kind="image/jpeg")
+        with self._encoding:
+            # Twenty people who look at once cost one encoding of each frame.
+            if self._shown[0] is not frame:
+                try:
+                    picture = encode_jpeg(self._line.eye.upright(frame.pixels()), LIVE_QUALITY)
+                except (BadImage, ValueError) as error:
+                    return _error(503, "no_picture", str(error))
+                self._shown = frame, picture
+            return Reply(self._shown[1], kind="image/jpeg")
 
     def _trigger(self, request: Request) -> Reply:
         part = request.params.get("part", "")
@@ -126,6 +143,7 @@ class Control:
         """Take up a newly activated model or changed limits, inspecting all the while."""
         del request
         self._line.load_job(self._line.station.job, keep_ready=self._line.loaded is not None)
+        self._line.loader.refresh()
         return _json({"loading": self._line.station.job}, status=202)
 
     def _reset(self, request: Request) -> Reply:

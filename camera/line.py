@@ -5,24 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 
-import cv2
-
-from camera.capture import Capture, NoFrame
-from camera.frame import Frame
+from camera.capture import Capture
+from camera.health import UNSYNCHRONISED, Doctor
 from camera.latency import Latency
+from camera.loader import LoadedJob, Loader
+from camera.look import Eye, Found
+from camera.sources import Tuning
 from camera.station import Answer, Refused, Shot, Station
-from edge_app.inference.budget import Deadline, Stopwatch, TooLate
-from edge_app.inference.decode import BadImage
-from edge_app.inference.engine import Engine
+from edge_app.inference.budget import Stopwatch
 from edge_app.inference.interpreter import ModelFailed
-from edge_app.inference.judge import Code, Decision, Limits, Verdict, judge, no_decision
-from edge_app.inference.preprocess import Image
+from edge_app.inference.judge import Code, Decision, Verdict, no_decision
+from edge_app.inference.preprocess import Image, Roi
 from edge_app.inference.tasks import Prediction
-from edge_app.jobs import Job
+from edge_app.jobs import JobError
 from edge_app.records.archive import Archive, encode_jpeg
 from edge_app.records.database import Counters
 from edge_app.records.inspection import Inspection
@@ -37,26 +35,13 @@ SELF_TEST_S = 5.0
 COMMIT_SHARE = 0.1
 """Share of the budget that an answer may wait for its record to be on disk."""
 
-TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+ANSWER_MS = 10.0
+"""Left untouched of the budget when the record is waited for: the answer has to leave too."""
+
+LOADING_TURN_S = 0.005
+"""How soon a job that is loaded comes into force."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedJob:
-    """A job whose model has proved itself, is warm and can be switched to between two frames.
-
-    Args:
-        job: The recipe.
-        engine: Its model.
-        model: Name and version, e.g. `flange/3`.
-        limits: What to judge by: the job's own, else the model's.
-    """
-
-    job: Job
-    engine: Engine
-    model: str
-    limits: Limits
 
 
 class Line:
@@ -69,9 +54,14 @@ class Line:
         recorder: Where inspections go.
         archive: Where pictures go.
         load: Loads a job with a warm model; called in a thread of its own.
+        stamp: See `Loader`.
+        preload: Jobs kept warm, so that switching to them takes no time.
+        tuning: The camera's own exposure, for jobs that ask for none.
         free_run_hz: Shots per second that the line fires itself; 0 for none.
         max_frame_age_ms: An older frame is not judged.
         rotation: Degrees by which pictures are turned: 0, 90, 180 or 270.
+        roi: The part of the camera's picture that is used at all.
+        doctor: Tells how the machine is.
         alive: Called after each turn of the loop; feeds the watchdog.
     """
 
@@ -84,9 +74,14 @@ class Line:
         recorder: Recorder,
         archive: Archive,
         load: Callable[[int], LoadedJob],
+        stamp: Callable[[int], Hashable] = lambda _: 0,
+        preload: Iterable[int] = (),
+        tuning: Tuning = Tuning(),  # noqa: B008 - frozen
         free_run_hz: float = 0.0,
         max_frame_age_ms: float = 500.0,
         rotation: int = 0,
+        roi: Roi | None = None,
+        doctor: Doctor | None = None,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
@@ -95,15 +90,18 @@ class Line:
         self.recorder = recorder
         self.archive = archive
         self.latency = Latency()
-        self._load = load
+        self.loader = Loader(load, stamp, preload)
+        self.eye = Eye(capture, max_frame_age_ms=max_frame_age_ms, rotation=rotation, roi=roi)
+        self.doctor = doctor or Doctor()
+        self._tuning = tuning
         self._free_run_s = 1 / free_run_hz if free_run_hz else 0.0
-        self._max_frame_age_ms = max_frame_age_ms
-        self._rotation = rotation
         self._alive = alive
         self._stopping = False
-        self._loading: tuple[int, Future[LoadedJob]] | None = None
+        self._loading = False
+        self._switching = threading.Lock()
         self.loaded: LoadedJob | None = None
-        self.fault = ""
+        self.model_fault = ""
+        self.job_fault: tuple[Code, str] | None = None
         self.last_picture: tuple[int, Image] | None = None
         self.last_ng_picture: tuple[int, Image] | None = None
         self.beat = 0
@@ -117,33 +115,51 @@ class Line:
             keep_ready: Go on inspecting with the old model until the new one is warm; else
                 Ready is low until then.
         """
-        if not keep_ready:
-            self.station.close(Code.JOB_LOADING, f"job {number} is loading")
-        future: Future[LoadedJob] = Future()
+        with self._switching:
+            if not keep_ready:
+                self.station.close(Code.JOB_LOADING, f"job {number} is loading")
+            self._loading = True
+            self.loader.ask(number)
 
-        def work() -> None:
-            try:
-                future.set_result(self._load(number))
-            # The loop's edge: whatever went wrong is the loader's answer.
-            except Exception as error:  # noqa: BLE001 - logged where it is looked at
-                future.set_exception(error)
-
-        self._loading = (number, future)
-        threading.Thread(target=work, name=f"loader-{number}", daemon=True).start()
+    def clear_error(self) -> None:
+        """Forget what was latched: missed triggers and the last command's failure."""
+        self.job_fault = None
+        self.station.clear_error()
 
     def reset_shift(self, who: str) -> Counters:
         """Start the shift's counters anew; the closing values are logged and returned."""
         closing = self.station.reset_shift()
+        self.recorder.keep_counters()
         log.info("shift counters reset by %s: %s, total %d", who, closing, closing.total)
         return closing
 
     @property
+    def fault(self) -> str:
+        """What is wrong with model or job, in words; empty while all is well."""
+        return self.model_fault or (self.job_fault[1] if self.job_fault else "")
+
+    @property
+    def warning(self) -> Code:
+        """The gravest of what is not in order but does not keep the line from judging."""
+        if self.recorder.failing or self.archive.failing:
+            return Code.STORAGE
+        health = self.doctor.health()
+        if health.hot:
+            return Code.HOT
+        return Code.CLOCK if health.clock == UNSYNCHRONISED else Code.FINE
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping
+
+    @property
     def loading(self) -> bool:
         """Whether a job or model is being loaded."""
-        return self._loading is not None
+        return self._loading
 
     def stop(self) -> None:
-        """Let `run` return after the shot in work."""
+        """Let `run` return after the shot in work; no trigger is taken any more."""
         self._stopping = True
 
     def run(self) -> None:
@@ -151,14 +167,21 @@ class Line:
         while not self._stopping:
             self.turn()
             self._alive()
+        self.station.close(Code.OFFLINE, "the line is stopping")
+        if (shot := self.station.take(0.0)) is not None:
+            self._inspect(shot)
 
     def turn(self) -> None:
         """One turn of the loop: at most one shot, one switch of jobs, one heartbeat."""
-        self._switch_job()
         self._fire_freely()
         wait_s = max(0.0, min(self._beat_due, self._next_free_run()) - time.monotonic())
+        if self._loading:
+            wait_s = min(wait_s, LOADING_TURN_S)
         if (shot := self.station.take(wait_s)) is not None:
             self._inspect(shot)
+        elif self._loading and not self.station.busy:
+            # Between two parts only: a part is judged by the job it was fired under.
+            self._switch_job()
         elif time.monotonic() - self._worked_at > SELF_TEST_S:
             self._test_self()
         self._beat()
@@ -192,36 +215,43 @@ class Line:
         if self.loaded is not None:
             try:
                 self.loaded.engine.warm(runs=1)
-                self.fault = ""
+                self.model_fault = ""
             except ModelFailed as error:
-                self._log_fault(f"the model failed its self-test: {error}")
-
-    def _log_fault(self, fault: str) -> None:
-        if self.fault != fault:
-            log.error("%s", fault)
-        self.fault = fault
+                if not self.model_fault:
+                    log.error("the model failed its self-test: %s", error)  # noqa: TRY400 - one sentence
+                self.model_fault = f"the model failed its self-test: {error}"
 
     def _switch_job(self) -> None:
-        if self._loading is None or not self._loading[1].done():
-            return
-        number, future = self._loading
-        self._loading = None
-        try:
-            self.loaded = future.result()
-            self.fault = ""
-            log.info("job %d runs with model %s", number, self.loaded.model)
-        # The loop's edge: a job that can't be loaded leaves the old one running.
-        except Exception as error:  # noqa: BLE001 - _log_fault says it, once
-            self._log_fault(f"job {number} was not loaded: {error}")
+        with self._switching:
+            if (outcome := self.loader.outcome()) is not None:
+                self._loading = False
+                self._put_in_force(*outcome)
+
+    def _put_in_force(self, number: int, found: LoadedJob | Exception) -> None:
+        if isinstance(found, LoadedJob):
+            self.loaded = found
+            self.model_fault, self.job_fault = "", None
+            self.capture.tune(self._tuning_of(found))
+            log.info("job %d runs with model %s", number, found.model)
+        else:
+            # The old job stays in force; without any, the line answers NONE and stays up.
+            self.job_fault = _job_code(found), f"job {number} was not loaded: {found}"
+            log.error("%s", self.job_fault[1])
         self._worked_at = time.monotonic()
-        # Without any job the line answers NONE, with its code, and stays up.
         self.station.open(self.loaded.job.number if self.loaded else number)
+
+    def _tuning_of(self, loaded: LoadedJob) -> Tuning:
+        job, own = loaded.job, self._tuning
+        return Tuning(
+            exposure_us=job.exposure_us or own.exposure_us,
+            gain=job.gain if job.gain >= 0 else own.gain,
+        )
 
     def _inspect(self, shot: Shot) -> None:
         """See one shot through: whatever happens, it has an answer afterwards."""
         stopwatch = Stopwatch(last=shot.deadline.started_at)
         stopwatch.lap("queue")
-        found = _Found()
+        found = Found()
         try:
             self._look(shot, stopwatch, found)
         # The loop's edge: one part's misfortune is never the next part's.
@@ -237,56 +267,25 @@ class Line:
             self.station.release(shot)
             self._worked_at = time.monotonic()
 
-    def _look(self, shot: Shot, stopwatch: Stopwatch, found: _Found) -> None:
+    def _look(self, shot: Shot, stopwatch: Stopwatch, found: Found) -> None:
         if self.loaded is None:
-            found.verdict = no_decision(Code.MODEL_FAILED, self.fault or "no model is loaded")
+            code, reason = self.job_fault or (Code.STARTING, "no job is loaded")
+            found.verdict = no_decision(code, reason)
             return
-        try:
-            found.frame = frame = self._frame(shot.deadline)
-            stopwatch.lap("frame")
-            found.image = image = self._turned(frame.pixels())
-            stopwatch.lap("decode")
-            found.prediction = self.loaded.engine.predict(
-                image, roi=self.loaded.job.roi, deadline=shot.deadline, stopwatch=stopwatch
-            )
-            found.verdict = judge(found.prediction, self.loaded.limits)
-            stopwatch.lap("judge")
-        except NoFrame as error:
-            found.verdict = no_decision(Code.NO_FRAME, str(error))
-        except _StaleFrame as error:
-            found.verdict = no_decision(Code.STALE_FRAME, str(error))
-        except BadImage as error:
-            found.verdict = no_decision(Code.BAD_IMAGE, str(error))
-        except TooLate as error:
-            found.verdict = no_decision(Code.DEADLINE, str(error))
-        except (ModelFailed, ValueError) as error:
-            found.verdict = no_decision(Code.MODEL_FAILED, str(error))
+        self.eye.look(shot, self.loaded, stopwatch, found)
 
-    def _frame(self, deadline: Deadline) -> Frame:
-        frame = self.capture.exposed_after(deadline.started_at, deadline)
-        if frame.age_ms() > self._max_frame_age_ms:
-            raise _StaleFrame(f"the newest frame is {frame.age_ms():.0f} ms old")
-        return frame
-
-    def _turned(self, image: Image) -> Image:
-        if not self._rotation:
-            return image
-        turned: Image = cv2.rotate(image, TURNS[self._rotation]).astype("uint8", copy=False)
-        return turned
-
-    def _answer(self, shot: Shot, stopwatch: Stopwatch, found: _Found) -> None:
+    def _answer(self, shot: Shot, stopwatch: Stopwatch, found: Found) -> None:
         """Record, then answer; past its share of the budget the answer goes first."""
+        stopwatch.lap("rest")
         ms = shot.deadline.used_ms()
         inspection = self._inspection(shot, stopwatch, found, ms)
-        if found.image is not None and self.archive.wants(found.verdict.decision):
-            image = found.image
-            name = self.archive.add(shot.id, lambda: encode_jpeg(image))
-            inspection = replace(inspection, image=name)
-        committed = self.recorder.add(inspection)
-        left_s = shot.deadline.left_s() - 0.01
-        in_time = committed.wait(
-            max(0.0, min(left_s, shot.deadline.budget_ms / 1000 * COMMIT_SHARE))
-        )
+        if found.image is not None:
+            self._keep_picture(shot, found.image, found.verdict.decision)
+            if self.archive.wants(found.verdict.decision):
+                image = found.image
+                name = self.archive.add(shot.id, lambda: encode_jpeg(image))
+                inspection = replace(inspection, image=name)
+        in_time = self.recorder.add(inspection).wait(self._patience_s(shot))
         answer = Answer(
             verdict=found.verdict,
             ms=ms,
@@ -294,15 +293,22 @@ class Line:
             label_index=inspection.label_index,
             score=inspection.score,
             warning=Code.FINE if in_time else Code.STORAGE,
+            exposed_at=inspection.captured_at if found.frame else 0.0,
         )
         if self.station.settle(shot, answer):
             self.latency.add(shot.deadline.used_ms())
         else:
             self._keep_late(shot, inspection)
-        if found.image is not None:
-            self.last_picture = (shot.id, found.image)
-            if found.verdict.decision is Decision.NG:
-                self.last_ng_picture = self.last_picture
+
+    @staticmethod
+    def _patience_s(shot: Shot) -> float:
+        share_ms = shot.deadline.budget_ms * COMMIT_SHARE
+        return max(0.0, min(shot.deadline.left_ms() - ANSWER_MS, share_ms)) / 1000
+
+    def _keep_picture(self, shot: Shot, image: Image, decision: Decision) -> None:
+        self.last_picture = (shot.id, image)
+        if decision is Decision.NG:
+            self.last_ng_picture = self.last_picture
 
     def _keep_late(self, shot: Shot, inspection: Inspection) -> None:
         """What came after the deadline is kept as late; the answer stays what it was."""
@@ -320,7 +326,7 @@ class Line:
             )
         )
 
-    def _inspection(self, shot: Shot, stopwatch: Stopwatch, found: _Found, ms: float) -> Inspection:
+    def _inspection(self, shot: Shot, stopwatch: Stopwatch, found: Found, ms: float) -> Inspection:
         prediction = found.prediction or Prediction(score=0.0)
         exposed_at = found.frame.captured_at if found.frame else shot.deadline.started_at
         return Inspection(
@@ -331,6 +337,7 @@ class Line:
             part=shot.part,
             job=shot.job,
             model=self.loaded.model if self.loaded else "",
+            job_crc=self.loaded.crc if self.loaded else 0,
             decision=found.verdict.decision,
             code=found.verdict.code,
             reason=found.verdict.reason,
@@ -345,18 +352,9 @@ class Line:
         )
 
 
-@dataclass(slots=True)
-class _Found:
-    """What is known of a shot so far; it begins as no decision."""
-
-    verdict: Verdict = Verdict()  # noqa: RUF009 - frozen
-    frame: Frame | None = None
-    image: Image | None = None
-    prediction: Prediction | None = None
-
-
-class _StaleFrame(Exception):  # noqa: N818 - a fact about the frame
-    """The frame is too old to be judged as if it were new."""
+def _job_code(error: Exception) -> Code:
+    """The PLC's number for a job that could not be loaded."""
+    return Code.UNKNOWN_JOB if isinstance(error, JobError) else Code.JOB_FAILED
 
 
 def record_expired(recorder: Recorder, camera: str) -> Callable[[Shot], None]:

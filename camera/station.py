@@ -11,14 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_app.inference.budget import Deadline
 from edge_app.inference.judge import Code, Verdict, no_decision
 from edge_app.records.database import Counters
 
-HELD_ANSWERS = 32
-"""Answers that can be read again; a PLC reads the last one, a person at a console a few more."""
+HELD_ANSWERS = 256
+"""Shots kept in memory: a slow reader of results (Modbus) may be this many behind."""
 
 MAX_NUMBER = 65_535
 MAX_PART_CHARS = 32
@@ -39,7 +39,17 @@ class Refused(Exception):  # noqa: N818 - the machine's answer, not its failure
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the line was told of a shot; never changed once it was given."""
+    """What the line was told of a shot; never changed once it was given.
+
+    Args:
+        verdict: The decision with its code and reason.
+        ms: Trigger to decision.
+        label: What the model favoured.
+        label_index: That label's place, -1 without one.
+        score: How sure it was, 0..1.
+        warning: A warning code of the PLC contract, or 0.
+        exposed_at: Wall clock of the exposure, seconds since 1970; 0 without a frame.
+    """
 
     verdict: Verdict
     ms: float
@@ -47,6 +57,7 @@ class Answer:
     label_index: int = -1
     score: float = 0.0
     warning: Code = Code.FINE
+    exposed_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -57,8 +68,8 @@ class Shot:
         id: The inspection's id.
         n: The trigger number, 1..65535.
         part: The part's id as it came with the trigger.
-        source: Who fired it: `plc`, `modbus`, `page`, `free`.
-        job: The job it was fired under.
+        source: Who fired it: `plc`, `modbus`, `page`, `free`, `gpio`.
+        job: The job it was fired under; it is judged by this one whatever is loaded since.
         deadline: When the answer becomes NONE.
         test: Not counted.
         answer: None until it is given.
@@ -80,10 +91,12 @@ class Station:
     Args:
         new_id: Gives inspection ids.
         deadline_ms: Budget of a shot.
-        replay_window_s: For this long the same number gets its first answer again.
+        replay_window_s: For this long a number stands for its part: the same number gets
+            its first answer again, and its result can be read.
         camera: Whose counters these are.
         counters: The shift's and the lifetime's as they were kept; zeros otherwise.
         answered: Called with each shot at the moment its answer is given; must not block.
+        missed: Called when a trigger was refused and counted; must not block.
         clock: Monotonic seconds.
     """
 
@@ -96,37 +109,50 @@ class Station:
         camera: str = "",
         counters: tuple[Counters, Counters] | None = None,
         answered: Callable[[Shot], None] = lambda _: None,
+        missed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.deadline_ms = deadline_ms
         self._new_id = new_id
         self._replay_window_s = replay_window_s
         self._answered = answered
+        self._missed = missed
         self._clock = clock
         self._changed = threading.Condition()
-        self._closed: tuple[Code, str] | None = (Code.STARTING, "the line is starting")
+        self._closed = {Code.STARTING: "the line is starting"}
         self._job = 0
         self._in_work: Shot | None = None
         self._taken = False
         self._newest: tuple[Shot, float] | None = None
-        self._held: deque[Shot] = deque(maxlen=HELD_ANSWERS)
+        self._held: deque[tuple[Shot, float]] = deque(maxlen=HELD_ANSWERS)
+        self._results: deque[tuple[int, Shot]] = deque(maxlen=HELD_ANSWERS)
         self._completed = 0
         self._missed_latch = False
         self.shift, self.life = counters or (Counters(camera, "shift"), Counters(camera, "life"))
 
     def open(self, job: int) -> None:
-        """Accept triggers from now on, for this job. Numbers sent before are new shots again."""
+        """The job is in force from now on. Numbers sent under another one are new shots again.
+
+        Triggers are taken unless something else keeps the station closed.
+        """
         with self._changed:
-            self._closed = None
+            self._closed.pop(Code.STARTING, None)
+            self._closed.pop(Code.JOB_LOADING, None)
             if job != self._job:
                 self._newest = None
             self._job = job
             self._changed.notify_all()
 
     def close(self, code: Code, reason: str) -> None:
-        """Refuse triggers with this code until `open`; a shot in work goes on."""
+        """Refuse triggers with this code until it is lifted; a shot in work goes on."""
         with self._changed:
-            self._closed = (code, reason)
+            self._closed[code] = reason
+            self._changed.notify_all()
+
+    def lift(self, code: Code) -> None:
+        """Take back a `close` with this code."""
+        with self._changed:
+            self._closed.pop(code, None)
             self._changed.notify_all()
 
     @property
@@ -139,7 +165,7 @@ class Station:
         """Whether a trigger would be taken now."""
         with self._changed:
             self._expire()
-            return self._closed is None and self._in_work is None
+            return not self._closed and self._in_work is None
 
     @property
     def busy(self) -> bool:
@@ -149,7 +175,12 @@ class Station:
     @property
     def closed(self) -> tuple[Code, str] | None:
         """Why triggers are refused at present; None while they are taken."""
-        return self._closed
+        with self._changed:
+            return next(iter(self._closed.items()), None)
+
+    def closed_by(self, code: Code) -> bool:
+        """Whether this is among the reasons for which triggers are refused."""
+        return code in self._closed
 
     @property
     def completed(self) -> int:
@@ -169,6 +200,7 @@ class Station:
         job: int | None = None,
         *,
         test: bool = False,
+        replay: bool = True,
         arrived_at: float | None = None,
     ) -> Shot:
         """Take a trigger, or give back the shot it repeats.
@@ -177,8 +209,10 @@ class Station:
             source: Who fires.
             n: The PLC's number; 0 lets the station number it, without replay.
             part: The part's id.
-            job: The job the PLC believes to be in force; None for no check.
+            job: The job the PLC believes to be in force: under any other nothing is fired,
+                for a part must not be judged by another product's limits. None for no check.
             test: Answered and recorded, but not counted.
+            replay: False where the caller's own handshake makes a repeat impossible.
             arrived_at: Monotonic seconds at which the trigger arrived.
 
         Raises:
@@ -187,7 +221,7 @@ class Station:
         with self._changed:
             self._expire()
             now = self._clock()
-            if n and (repeated := self._repeated(n, part, now)):
+            if n and replay and (repeated := self._repeated(n, part, job, now)):
                 return repeated
             self._check_acceptable(job)
             shot = Shot(
@@ -200,9 +234,11 @@ class Station:
                 test=test,
             )
             self._in_work, self._taken = shot, False
-            # A number that the station gave itself is nobody's key for a repeat.
-            self._newest = (shot, now) if n else None
-            self._held.append(shot)
+            # A number that the station gave itself is nobody's key for a repeat, and takes
+            # away nobody's: the PLC may still ask again for the part it fired before.
+            if n and replay:
+                self._newest = (shot, now)
+            self._held.append((shot, now))
             self._changed.notify_all()
             return shot
 
@@ -218,8 +254,7 @@ class Station:
     def settle(self, shot: Shot, answer: Answer) -> bool:
         """Give a shot its answer. False if it came too late: then the deadline's answer stands."""
         with self._changed:
-            if shot.answer is None and self._clock() >= shot.deadline.ends_at:
-                self._expire()
+            self._expire(shot)
             if shot.answer is not None:
                 return False
             self._give(shot, answer)
@@ -251,16 +286,38 @@ class Station:
             return shot.answer
 
     def shot(self, n: int) -> Shot | None:
-        """The newest held shot with this number; None if it is no longer held."""
+        """The newest shot with this number, as long as the number stands for its part.
+
+        None afterwards: a PLC whose trigger got lost must never be handed the answer
+        that an earlier part got under the same number.
+        """
         with self._changed:
             self._expire()
-            return next((shot for shot in reversed(self._held) if shot.n == n), None)
+            oldest = self._clock() - self._replay_window_s
+            held = ((shot, at) for shot, at in reversed(self._held) if shot.n == n)
+            return next((shot for shot, at in held if at >= oldest), None)
 
     def last_answered(self) -> Shot | None:
-        """The newest shot that has its answer."""
+        """The shot that was answered last."""
         with self._changed:
             self._expire()
-            return next((shot for shot in reversed(self._held) if shot.answer), None)
+            return self._results[-1][1] if self._results else None
+
+    def answered_since(self, completed: int) -> tuple[int, list[Shot]]:
+        """The answers given after the first `completed` ones, oldest first.
+
+        Returns:
+            The number of answers given so far, and the shots: fewer than the difference
+            where the caller was more than `HELD_ANSWERS` behind.
+        """
+        with self._changed:
+            self._expire()
+            return self._completed, [shot for at, shot in self._results if at > completed]
+
+    def counters(self) -> tuple[Counters, Counters]:
+        """Copies of the shift's and the lifetime's counters as of one moment."""
+        with self._changed:
+            return replace(self.shift), replace(self.life)
 
     def clear_error(self) -> None:
         """Clear what was latched."""
@@ -275,35 +332,36 @@ class Station:
             self.shift = Counters(closing.camera, "shift", last_id=closing.last_id)
             return closing
 
-    def _repeated(self, n: int, part: str, now: float) -> Shot | None:
+    def _repeated(self, n: int, part: str, job: int | None, now: float) -> Shot | None:
         if self._newest is None:
             return None
         shot, first_at = self._newest
         if shot.n != n or now - first_at > self._replay_window_s:
             return None
-        if shot.part != part:
+        if shot.part != part or job not in (None, shot.job):
             raise Refused(
                 Code.NUMBER_REUSED, f"trigger {n} was fired for part {shot.part!r} just now"
             )
         return shot
 
     def _check_acceptable(self, job: int | None) -> None:
-        if self._closed is not None:
+        refusal = next(iter(self._closed.items()), None)
+        if refusal is None and self._in_work is not None:
+            refusal = Code.BUSY, f"busy with trigger {self._in_work.n}"
+        if refusal is None and job not in (None, self._job):
+            refusal = Code.UNKNOWN_JOB, f"job {self._job} is loaded, not {job}"
+        if refusal is not None:
             self._count_missed()
-            raise Refused(*self._closed)
-        if self._in_work is not None:
-            self._count_missed()
-            raise Refused(Code.BUSY, f"busy with trigger {self._in_work.n}")
-        if job is not None and job != self._job:
-            raise Refused(Code.UNKNOWN_JOB, f"job {self._job} is loaded, not {job}")
+            raise Refused(*refusal)
 
     def _count_missed(self) -> None:
         self.shift.missed += 1
         self.life.missed += 1
         self._missed_latch = True
+        self._missed()
 
     def _next_number(self) -> int:
-        return (self._held[-1].n if self._held else 0) % MAX_NUMBER + 1
+        return (self._held[-1][0].n if self._held else 0) % MAX_NUMBER + 1
 
     def _expire(self, shot: Shot | None = None) -> None:
         """Give the deadline's answer to the shot in work (or `shot`) if its time is over."""
@@ -318,6 +376,7 @@ class Station:
     def _give(self, shot: Shot, answer: Answer) -> None:
         shot.answer = answer
         self._completed += 1
+        self._results.append((self._completed, shot))
         if not shot.test:
             self.shift.count(answer.verdict.decision, shot.id)
             self.life.count(answer.verdict.decision, shot.id)

@@ -8,6 +8,7 @@ standard library's parser, takes all of it and nothing that lasts for ever.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 import urllib.parse
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,6 +31,16 @@ MAX_BODY_BYTES = 4096
 MAX_HEADERS = 40
 REQUEST_S = 10.0
 """From a request's first wait to its last byte; also how long an idle connection is kept."""
+
+LINGER_S = 0.2
+LINGER_READS = 64
+"""How long, and for how many reads, a connection that is done with is listened to."""
+
+REFUSED_KEPT = 16
+NO_PLACE = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 22\r\nConnection: close\r\n\r\ntoo many connections\r\n"
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +56,7 @@ class Request:
         headers: By lower-case name.
         client: The peer's address; empty on a Unix socket.
         arrived_at: Monotonic seconds at which the last byte had come.
+        fault: Why the fields can't be read; empty when they can. Then `params` is empty.
     """
 
     method: str
@@ -52,6 +65,7 @@ class Request:
     headers: Mapping[str, str]
     client: str
     arrived_at: float
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile = io.BytesIO()  # unused: replies leave by _send in one piece
 
     def finish(self) -> None:
+        """Say that no more comes, and take what the client still sends.
+
+        Closing a socket with unread bytes in it resets the connection, and a reset takes
+        the reply with it that the client has not read yet.
+        """
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self._patient.until = time.monotonic() + LINGER_S
+            for _ in range(LINGER_READS):
+                if not self.rfile.read1(65_536):
+                    break
         self.rfile.close()
 
     def handle(self) -> None:
@@ -152,9 +177,12 @@ class _Handler(BaseHTTPRequestHandler):
             raise BadRequest(f"expected at most {MAX_HEADERS} headers")
         body = self._body()
         path, _, query = self.path.partition("?")
-        fields = _fields(query)
-        if body.strip(b"\0\r\n "):
-            fields |= _body_fields(body)
+        try:
+            fields, fault = _fields(query), ""
+            if body.strip(b"\0\r\n "):
+                fields |= _body_fields(body)
+        except ValueError as error:
+            fields, fault = {}, str(error)
         client = self.client_address[0] if self.client_address else ""
         return Request(
             method=self.command,
@@ -163,6 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers={name.lower(): value for name, value in self.headers.items()},
             client=client if isinstance(client, str) else "",
             arrived_at=time.monotonic(),
+            fault=fault,
         )
 
     def _body(self) -> bytes:
@@ -208,10 +237,10 @@ def _fields(query: str) -> dict[str, str]:
     try:
         pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, max_num_fields=20)
     except ValueError as error:
-        raise BadRequest("expected at most 20 fields") from error
+        raise ValueError("expected at most 20 fields") from error
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise BadRequest("a field stands twice")
+        raise ValueError("a field stands twice")
     return fields
 
 
@@ -220,19 +249,19 @@ def _body_fields(body: bytes) -> dict[str, str]:
     try:
         text = body.rstrip(b"\0").decode("utf-8").strip()
     except UnicodeDecodeError as error:
-        raise BadRequest("expected a form or JSON body in UTF-8") from error
+        raise ValueError("expected a form or JSON body in UTF-8") from error
     if not text.startswith("{"):
         return _fields(text)
     try:
         document = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise BadRequest("the JSON body is not valid") from error
+        raise ValueError("the JSON body is not valid") from error
     return {name: _text(value) for name, value in document.items()}
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise BadRequest("expected whole numbers and texts in the JSON body")
+        raise ValueError("expected whole numbers and texts in the JSON body")  # noqa: TRY004 - the client's mistake
     return str(value)
 
 
@@ -257,6 +286,7 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.answer = answer
         self._name = name
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._refused: deque[Any] = deque()
         self._path = address if isinstance(address, Path) else None
         if isinstance(address, Path):
             self.address_family = socket.AF_UNIX
@@ -283,14 +313,24 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the connection while there is a place."""
-        if not self._places.acquire(blocking=False):
-            with request:
-                request.sendall(
-                    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
-                    b"Content-Length: 22\r\nConnection: close\r\n\r\ntoo many connections\r\n"
-                )
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
             return
-        super().process_request(request, client_address)
+        with contextlib.suppress(OSError):
+            request.setblocking(False)
+            request.send(NO_PLACE)
+            request.shutdown(socket.SHUT_WR)
+        # Closed at once, what the client is still sending would reset the connection, and
+        # the refusal with it; this thread has no time to wait.
+        self._refused.append(request)
+        if len(self._refused) > REFUSED_KEPT:
+            self._refused.popleft().close()
+
+    def server_close(self) -> None:
+        """Close the port and what was refused."""
+        super().server_close()
+        while self._refused:
+            self._refused.popleft().close()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve the connection and give its place back."""

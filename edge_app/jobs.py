@@ -1,11 +1,11 @@
-"""Jobs (recipes): which model looks at which part of the picture, with which limits."""
+"""Jobs (recipes): which model looks at which part of the picture, how, with which limits."""
 
 from __future__ import annotations
 
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from edge_app.inference.preprocess import Roi
 
 MAX_NUMBER = 999
 """Three digits in the PLC's record."""
+
+MAX_SHOTS = 16
+MAX_DELAY_MS = 5000.0
 
 
 class JobError(Exception):
@@ -32,6 +35,11 @@ class Job:
         model: A name in the model store; its active version runs.
         roi: The part of the picture to look at, in source pixels; None for all of it.
         limits: What to judge by; None for what the model's maker recommends.
+        shots: Pictures taken of one part; the worst decides. All within the deadline.
+        interval_ms: Least time from one of these exposures to the next.
+        delay_ms: From the trigger to the exposure: the part is still on its way.
+        exposure_us: Exposure time asked of the camera; 0 for the camera's settings.
+        gain: Gain asked of the camera; -1 for the camera's settings.
     """
 
     number: int
@@ -39,14 +47,31 @@ class Job:
     model: str
     roi: Roi | None = None
     limits: Limits | None = None
+    shots: int = 1
+    interval_ms: float = 0.0
+    delay_ms: float = 0.0
+    exposure_us: float = 0.0
+    gain: float = -1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= MAX_NUMBER:
             raise JobError(f"job number {self.number}: expected 1 to {MAX_NUMBER}")
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise JobError(
+                    f"job {self.number}: {name}: expected {low:g} to {high:g}, got {value!r}"
+                )
 
     def to_toml(self) -> str:
         """The form kept on disk, made for people to read and edit."""
         lines = [f"name = {_toml(self.name)}", f"model = {_toml(self.model)}"]
+        plain = Job(self.number, self.name, self.model)
+        lines += [
+            f"{name} = {getattr(self, name)}"
+            for name in RANGES
+            if getattr(self, name) != getattr(plain, name)
+        ]
         if self.roi is not None:
             lines += ["", "[roi]"]
             lines += [f"{side} = {getattr(self.roi, side)}" for side in ROI_SIDES]
@@ -64,7 +89,7 @@ class Job:
         """
         try:
             document = tomllib.loads(text)
-            _only(document, ("name", "model", "roi", "limits"), "a job")
+            _only(document, ("name", "model", "roi", "limits", *RANGES), "a job")
             roi, limits = document.get("roi"), document.get("limits")
             if roi is not None:
                 _only(roi, ROI_SIDES, "[roi]")
@@ -74,6 +99,7 @@ class Job:
                 model=str(document["model"]),
                 roi=Roi(**{side: int(roi[side]) for side in ROI_SIDES}) if roi else None,
                 limits=Limits.from_json(limits) if limits is not None else None,
+                **{name: KINDS[name](document[name]) for name in RANGES if name in document},
             )
         except KeyError as error:
             raise JobError(f"job {number}: {error.args[0]} is missing") from error
@@ -81,6 +107,14 @@ class Job:
             raise JobError(f"job {number}: {error}") from error
 
 
+RANGES: dict[str, tuple[float, float]] = {
+    "shots": (1, MAX_SHOTS),
+    "interval_ms": (0, MAX_DELAY_MS),
+    "delay_ms": (0, MAX_DELAY_MS),
+    "exposure_us": (0, 10_000_000),
+    "gain": (-1, 1000),
+}
+KINDS: dict[str, Callable[[Any], Any]] = dict.fromkeys(RANGES, float) | {"shots": int}
 ROI_SIDES = ("x", "y", "width", "height")
 
 
@@ -121,6 +155,21 @@ class JobStore:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:03d}.toml"
+
+
+def job_crc(job: Job, model_sha256: str) -> int:
+    """CRC-16 (Modbus) of a recipe and its model: it changes when either does."""
+    return crc16(job.to_toml().encode() + model_sha256.encode())
+
+
+def crc16(content: bytes) -> int:
+    """The checksum that PLC programmers know from Modbus: polynomial 0xA001, start 0xFFFF."""
+    crc = 0xFFFF
+    for byte in content:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc
 
 
 def _only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from camera.line import Line
+from camera.plc.access import allowed, networks
 from camera.plc.record import (
     NO_CLASS,
     PlcDecision,
@@ -31,17 +31,16 @@ def line_status(line: Line) -> Status:
     station = line.station
     last = station.last_answered()
     status = Status.HEARTBEAT if line.beat // 5 % 2 else Status(0)
-    camera_lost = line.capture.state().state == "lost"
     bits = {
         Status.READY: station.ready,
         Status.BUSY: station.busy,
         Status.ONLINE: station.closed is None,
-        Status.JOB_LOADING: bool(station.closed and station.closed[0] is Code.JOB_LOADING),
+        Status.JOB_LOADING: station.closed_by(Code.JOB_LOADING),
         Status.MISSED: station.missed_latch,
         Status.COMPLETED: bool(station.completed % 2),
-        Status.ERROR: camera_lost or bool(line.fault),
-        Status.WARNING: bool(line.recorder.failing or line.archive.failing),
-        Status.COMMAND_FAILED: bool(line.fault) and line.loaded is not None,
+        Status.ERROR: bool(line.capture.trouble or line.model_fault or line.loaded is None),
+        Status.WARNING: line.warning is not Code.FINE,
+        Status.COMMAND_FAILED: line.job_fault is not None,
     }
     for bit, is_set in bits.items():
         if is_set:
@@ -98,7 +97,7 @@ class PlcHttp:
     def __init__(self, line: Line, access: str = "control", allow: str = "") -> None:
         self._line = line
         self._access = access
-        self._allow = [ipaddress.ip_network(part.strip()) for part in allow.split(",") if part]
+        self._allow = networks(allow)
         self._calls: Mapping[str, tuple[frozenset[str], Callable[[Request], PlcRecord]]] = {
             "/plc/trigger": (frozenset({"n", "part", "job", "wait", "f"}), self._trigger),
             "/plc/result": (frozenset({"n", "f"}), self._result),
@@ -106,6 +105,15 @@ class PlcHttp:
             "/plc/job": (frozenset({"id", "f"}), self._job),
             "/plc/reset": (frozenset({"what", "f"}), self._reset),
         }
+
+    @staticmethod
+    def check(allow: str) -> None:
+        """Look whether `allow` can be used.
+
+        Raises:
+            ValueError: It is not a list of addresses.
+        """
+        networks(allow)
 
     def __call__(self, request: Request) -> Reply:
         """Answer one request."""
@@ -119,8 +127,10 @@ class PlcHttp:
             return Reply(b"expected GET or POST\r\n", status=405)
         known, call = self._calls[request.path]
         try:
-            if not request.params.keys() <= known:
-                raise BadParameter("unknown field")
+            if request.fault or not request.params.keys() <= known:
+                raise BadParameter(request.fault or "unknown field")
+            if request.params.get("f", "line") not in ("line", "json"):
+                raise BadParameter("f")
             record = call(request)
         except BadParameter:
             record = self._no_decision(request, Code.BAD_PARAMETER)
@@ -133,17 +143,15 @@ class PlcHttp:
     def _refused(self, request: Request) -> Reply | None:
         """Browsers that another site sends here, and addresses that are not on the list."""
         headers = request.headers
-        prefetch = headers.get("sec-purpose", "") + headers.get("purpose", "")
+        prefetch = "".join(headers.get(name, "") for name in ("sec-purpose", "purpose", "x-moz"))
         if (
             "origin" in headers
             or headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
             or "prefetch" in prefetch
         ):
             return Reply(b"browsers may not fire\r\n", status=403)
-        if self._allow and request.client:
-            client = ipaddress.ip_address(request.client)
-            if not any(client in network for network in self._allow):
-                return Reply(b"address not allowed\r\n", status=403)
+        if not allowed(request.client, self._allow):
+            return Reply(b"address not allowed\r\n", status=403)
         return None
 
     def _trigger(self, request: Request) -> PlcRecord:
@@ -181,7 +189,7 @@ class PlcHttp:
             raise Refused(Code.NOT_ENABLED, "this port may only read")
         what = request.params.get("what", "error")
         if what == "error":
-            self._line.station.clear_error()
+            self._line.clear_error()
         elif what == "counters":
             self._line.reset_shift("plc")
         else:

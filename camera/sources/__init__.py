@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from camera.frame import Frame
 from edge_app.config import CameraSettings, ConfigError
@@ -38,6 +39,31 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the camera; never raises, may be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What a job asks of the camera.
+
+    Args:
+        exposure_us: Exposure time in microseconds; 0 leaves it as it is.
+        gain: Gain in the camera's own unit; -1 leaves it as it is.
+    """
+
+    exposure_us: float = 0.0
+    gain: float = -1.0
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A source whose exposure can be set while it runs."""
+
+    def tune(self, tuning: Tuning) -> None:
+        """Set what is asked for.
+
+        Raises:
+            SourceLost: The camera does not answer.
+        """
 
 
 def make_source(settings: CameraSettings) -> Source:

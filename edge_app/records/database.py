@@ -47,7 +47,8 @@ CREATE TABLE IF NOT EXISTS inspections (
     late_ms REAL NOT NULL,
     warning INTEGER NOT NULL,
     image TEXT NOT NULL,
-    test INTEGER NOT NULL
+    test INTEGER NOT NULL,
+    job_crc INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX IF NOT EXISTS inspections_decision ON inspections (decision, id);
 CREATE INDEX IF NOT EXISTS inspections_part ON inspections (part, id) WHERE part <> '';
@@ -126,9 +127,18 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(SCHEMA)
+            self._add_new_columns()
         except sqlite3.Error:
             self._connection.close()
             raise
+
+    def _add_new_columns(self) -> None:
+        """Records of an older Lineside lack what came later."""
+        known = {row["name"] for row in self._connection.execute("PRAGMA table_info(inspections)")}
+        if "job_crc" not in known:
+            self._connection.execute(
+                "ALTER TABLE inspections ADD COLUMN job_crc INTEGER NOT NULL DEFAULT 0"
+            )
 
     def close(self) -> None:
         """Close the connection."""

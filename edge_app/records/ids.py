@@ -46,7 +46,7 @@ class Ids:
                 return
         try:
             block = self._lease(LEASE)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             log.debug("no ids reserved ahead: %s", error)
             return
         with self._lock:
@@ -61,12 +61,12 @@ class Ids:
                 self._blocks.popleft()
             try:
                 self._blocks.append(iter(self._lease(LEASE)))
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 return self._without_disk(error)
             self._failing = False
             return next(self._blocks[0])
 
-    def _without_disk(self, error: sqlite3.Error) -> int:
+    def _without_disk(self, error: Exception) -> int:
         if not self._failing:
             log.error("the disk reserves no inspection ids, going on without it: %s", error)
         self._failing = True

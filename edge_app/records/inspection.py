@@ -22,6 +22,7 @@ class Inspection:
         part: The part's id as the PLC gave it.
         job: The job's number; 0 without one.
         model: Name and version of the model, e.g. `flange/3`.
+        job_crc: CRC-16 of recipe and model; 0 without a job.
         decision: What the line was told.
         code: Why there is no decision, or 0.
         reason: The same in words, with the numbers that decided.
@@ -61,6 +62,7 @@ class Inspection:
     warning: Code = Code.FINE
     image: str = ""
     test: bool = False
+    job_crc: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The form the API shows."""
@@ -72,6 +74,7 @@ class Inspection:
             "part": self.part,
             "job": self.job,
             "model": self.model,
+            "job_crc": self.job_crc,
             "verdict": str(self.decision),
             "code": int(self.code),
             "reason": self.reason,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +18,10 @@ MAX_WAITING = 20_000
 
 BATCH = 200
 RETRY_S = 1.0
+
+COUNTERS_S = 1.0
+"""Counters that changed without an inspection (missed triggers, a reset) are kept this often
+at most: a PLC that hammers must not wear out the card."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +49,8 @@ class Recorder:
         self._waiting: deque[tuple[Inspection, threading.Event]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        self._counters_changed = False
+        self._committed_at = 0.0
         self._lost = 0
         self._failing = ""
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -79,6 +86,12 @@ class Recorder:
             self._changed.notify()
         return committed
 
+    def keep_counters(self) -> None:
+        """The counters changed without an inspection: commit them too, within a second."""
+        with self._changed:
+            self._counters_changed = True
+            self._changed.notify()
+
     def stop(self, within_s: float = 1.0) -> None:
         """Commit what waits, as far as the disk lets it within the time given."""
         with self._changed:
@@ -92,9 +105,8 @@ class Recorder:
         database: Database | None = None
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping)
-                batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
-            if not batch:
+                batch, changed = self._next_batch()
+            if not batch and not changed:
                 break
             try:
                 database = database or Database(self._path)
@@ -105,6 +117,7 @@ class Recorder:
                     database.close()
                 database = None
                 with self._changed:
+                    self._counters_changed |= changed
                     if self._stopping:
                         break
                     self._changed.wait_for(lambda: self._stopping, timeout=RETRY_S)
@@ -114,7 +127,18 @@ class Recorder:
         if database is not None:
             database.close()
 
+    def _next_batch(self) -> tuple[list[tuple[Inspection, threading.Event]], bool]:
+        """What to commit next, and whether counters alone are reason enough."""
+        while not self._waiting and not self._stopping:
+            due_s = self._committed_at + COUNTERS_S - time.monotonic()
+            if self._counters_changed and due_s <= 0:
+                break
+            self._changed.wait(due_s if self._counters_changed else None)
+        changed, self._counters_changed = self._counters_changed, False
+        return [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))], changed
+
     def _committed(self, batch: list[tuple[Inspection, threading.Event]]) -> None:
+        self._committed_at = time.monotonic()
         with self._changed:
             for entry in batch:
                 # The head may have been given up meanwhile.

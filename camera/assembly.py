@@ -1,0 +1,192 @@
+"""Builds one line from its settings; nothing runs before `serve`."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from pathlib import Path
+
+from camera.capture import Capture
+from camera.control import Control
+from camera.line import Line, record_expired
+from camera.loader import MAX_PRELOADED, JobShelf
+from camera.plc.http import PlcHttp
+from camera.sources import Tuning, make_source
+from camera.station import Station
+from camera.wire import WireServer
+from edge_app import notify
+from edge_app.config import CameraSettings, ConfigError, Settings
+from edge_app.inference.preprocess import Roi
+from edge_app.jobs import MAX_NUMBER
+from edge_app.records.archive import Archive
+from edge_app.records.database import Counters, Database
+from edge_app.records.ids import Ids, leaser
+from edge_app.records.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+
+class Assembly:
+    """One camera's line with everything around it.
+
+    Args:
+        name: The camera's name.
+        camera: Its settings.
+        settings: Everybody's.
+
+    Raises:
+        ConfigError: A setting can't be met.
+        OSError: A port is taken.
+    """
+
+    def __init__(self, name: str, camera: CameraSettings, settings: Settings) -> None:
+        data_dir = settings.data_dir
+        self.camera = camera
+        database_path = data_dir / "records.db"
+        self.archive = Archive(
+            data_dir / "images" / name,
+            max_bytes=settings.data.images_max_mb * 1_000_000 // (len(settings.cameras) + 1),
+            min_free_bytes=settings.data.images_min_free_mb * 1_000_000,
+            keep_ok_one_in=settings.data.keep_ok_one_in,
+        )
+        self.ids = Ids(leaser(database_path))
+        self.recorder = Recorder(
+            database_path,
+            counters=lambda: self.station.counters(),  # noqa: PLW0108 - it is made below
+            after_commit=self.ids.refill,
+        )
+        self.station = Station(
+            new_id=self.ids.next,
+            deadline_ms=camera.deadline_ms,
+            replay_window_s=camera.replay_window_s,
+            camera=name,
+            counters=_kept_counters(database_path, name),
+            answered=record_expired(self.recorder, name),
+            missed=self.recorder.keep_counters,
+        )
+        shelf = JobShelf(data_dir, settings.inference)
+        self.line = Line(
+            name=name,
+            capture=Capture(lambda: make_source(camera), name, camera.frozen_s),
+            station=self.station,
+            recorder=self.recorder,
+            archive=self.archive,
+            load=shelf.load,
+            stamp=shelf.stamp,
+            preload=preloaded(camera.preload),
+            tuning=Tuning(camera.exposure_us, camera.gain),
+            free_run_hz=camera.free_run_hz,
+            max_frame_age_ms=camera.max_frame_age_ms,
+            rotation=camera.rotation,
+            roi=region(camera.roi),
+            alive=_Watchdog(),
+        )
+        self._socket = settings.socket_dir / f"{name}.sock"
+        self._servers: list[WireServer] = []
+
+    def serve(self) -> None:
+        """Run until the line is stopped; leaves nothing running.
+
+        Raises:
+            OSError: A port is taken.
+        """
+        camera, line = self.camera, self.line
+        try:
+            self._servers.append(WireServer(self._socket, Control(line), "control"))
+            if camera.plc != "off":
+                plc = PlcHttp(line, camera.plc, camera.plc_allow)
+                self._servers.append(WireServer((camera.plc_host, camera.plc_port), plc, "plc"))
+            self.ids.refill()
+            self.recorder.start()
+            self.archive.start()
+            line.capture.start()
+            for server in self._servers:
+                server.start()
+            line.load_job(camera.job)
+            while line.loading and not line.stopping:
+                line.turn()
+            notify.ready()
+            log.info("camera %s is ready", line.name, extra=notify.fields(camera=line.name))
+            line.run()
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        notify.stopping()
+        for server in self._servers:
+            server.stop()
+        self.line.capture.stop(within_s=0.5)
+        self.archive.stop(within_s=0.3)
+        self.recorder.stop(within_s=0.5)
+
+
+def check(camera: CameraSettings) -> None:
+    """Look at what the types and ranges of the settings can't say.
+
+    Raises:
+        ConfigError: A setting can't be met; names it.
+    """
+    make_source(camera)
+    preloaded(camera.preload)
+    region(camera.roi)
+    try:
+        PlcHttp.check(camera.plc_allow)
+    except ValueError as error:
+        raise ConfigError(f"plc_allow: {error}") from error
+
+
+def preloaded(text: str) -> list[int]:
+    """The jobs of `2,3`.
+
+    Raises:
+        ConfigError: Not job numbers, or too many.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    good = all(word.isdecimal() and 1 <= int(word) <= MAX_NUMBER for word in words)
+    if not good or len(words) > MAX_PRELOADED:
+        raise ConfigError(
+            f"preload: expected at most {MAX_PRELOADED} job numbers from 1 to {MAX_NUMBER}, "
+            f"comma-separated; got {text!r}"
+        )
+    return [int(word) for word in words]
+
+
+def region(text: str) -> Roi | None:
+    """The region of `x,y,width,height`; None for empty text.
+
+    Raises:
+        ConfigError: Not four such numbers.
+    """
+    if not text:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != 4 or not all(word.isdecimal() for word in words) or "0" in words[2:]:
+        raise ConfigError(f"roi: expected x,y,width,height in pixels, got {text!r}")
+    return Roi(*map(int, words))
+
+
+def _kept_counters(path: Path, camera: str) -> tuple[Counters, Counters] | None:
+    try:
+        database = Database(path)
+        try:
+            return database.counters(camera, "shift"), database.counters(camera, "life")
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        log.error("counters begin at zero, the records can't be read: %s", error)  # noqa: TRY400 - one sentence
+        return None
+
+
+class _Watchdog:
+    """Passes the loop's proof of life on to systemd, no more often than it wants one."""
+
+    def __init__(self) -> None:
+        self._interval_s = notify.watchdog_interval_s()
+        self._fed_at = 0.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if self._interval_s is not None and now - self._fed_at >= self._interval_s:
+            notify.watchdog()
+            self._fed_at = now

@@ -1,0 +1,470 @@
+"""The inspection loop: whatever goes wrong, the answer is on time, final, and never OK."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from camera.capture import Capture
+from camera.frame import Frame
+from camera.plc.http import line_status
+from camera.plc.record import PlcDecision, Status
+from camera.sources import SourceLost
+from camera.sources.pattern import PatternSource
+from edge_app.inference.judge import Code, Decision
+from edge_app.inference.preprocess import Roi
+from edge_app.models import StoreError
+from edge_app.records.inspection import Inspection
+
+BRIGHT = np.full((48, 64, 3), 220, np.uint8)
+DARK = np.full((48, 64, 3), 10, np.uint8)
+
+
+def frame(seq: int, image: Any = BRIGHT, jpeg: bytes | None = None) -> Frame:
+    """A frame exposed now."""
+    if jpeg is not None:
+        return Frame(seq, time.monotonic(), jpeg=jpeg)
+    return Frame(seq, time.monotonic(), image=image)
+
+
+def recorded(rig: Any, inspection_id: int) -> Inspection:
+    """What the records say, once they say something."""
+    end = time.monotonic() + 5
+    found = None
+    while found is None and time.monotonic() < end:
+        found = rig.with_database(lambda database: database.inspection(inspection_id))
+    assert isinstance(found, Inspection)
+    return found
+
+
+class Shower:
+    """A camera that always shows the same thing, at 100 Hz."""
+
+    on_demand = False
+
+    def __init__(self, make: Callable[[int], Frame]) -> None:
+        self._make = make
+        self._seq = 0
+
+    def open(self) -> None:
+        """Always there."""
+
+    def read(self) -> Frame:
+        """The next one."""
+        time.sleep(0.01)
+        self._seq += 1
+        return self._make(self._seq)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize(("image", "decision"), [(BRIGHT, PlcDecision.OK), (DARK, PlcDecision.NG)])
+def test_a_part_goes_the_whole_way(
+    rig: Callable[..., Any], image: Any, decision: PlcDecision
+) -> None:
+    """Trigger, frame, model, judgement, answer and record agree."""
+    line = rig(source=Shower(lambda seq: frame(seq, image))).start()
+    record = line.fire(17, part="AB12")
+
+    assert (record.n, record.decision, record.code, record.job) == (17, decision, 0, 1)
+    row = recorded(line, record.id)
+    assert (row.part, row.trigger, row.source, row.job_crc) == ("AB12", 17, "plc", 1)
+    assert PlcDecision.of(row.decision) is decision
+
+
+def test_laps_add_up_to_the_total(rig: Callable[..., Any]) -> None:
+    """The stages' milliseconds are the whole time, within one."""
+    line = rig().start()
+    for n in range(1, 8):
+        row = recorded(line, line.fire(n).id)
+        assert sum(row.laps_ms.values()) == pytest.approx(row.total_ms, abs=1)
+        assert {"queue", "frame", "preprocess", "invoke", "judge"} <= row.laps_ms.keys()
+
+
+def test_a_stalled_model_is_answered_on_time(
+    rig: Callable[..., Any], until: Callable[..., None]
+) -> None:
+    """A stall of seconds: code 23 at the deadline, for ever; the late verdict is only recorded."""
+    line = rig(deadline_ms=200.0).start()
+    stalled, go_on = threading.Event(), threading.Event()
+
+    def stall() -> None:
+        stalled.set()
+        go_on.wait(10)
+
+    line.eyes.before = stall
+    began = time.monotonic()
+    record = line.fire(17, part="A")
+    spent_s = time.monotonic() - began
+
+    assert (record.decision, record.code, record.ms) == (PlcDecision.NONE, Code.DEADLINE, 200)
+    assert 0.19 <= spent_s < 0.4
+    assert stalled.is_set()
+    assert line.fire(18).code == Code.BUSY
+    row = recorded(line, record.id)
+    assert (row.decision, row.code) == (Decision.NONE, Code.DEADLINE)
+    line.eyes.before = lambda: None
+    time.sleep(1.0)
+    go_on.set()
+    until(lambda: line.station.ready)
+
+    again = line.fire(17, part="A")
+    assert (again.id, again.decision, again.code) == (record.id, PlcDecision.NONE, 23)
+    assert line.ask("/plc/result?n=17").decision is PlcDecision.NONE
+    until(lambda: recorded(line, record.id).late_decision)
+    row = recorded(line, record.id)
+    assert (row.decision, row.late_decision) == (Decision.NONE, "OK")
+    assert row.late_ms > 1000
+    assert (line.station.shift.ok, line.station.shift.none) == (0, 1)
+    assert line.fire(19).decision is PlcDecision.OK
+
+
+def test_a_model_that_raises_is_no_decision(rig: Callable[..., Any]) -> None:
+    """One part's misfortune is not the next one's."""
+    line = rig().start()
+
+    def fail() -> None:
+        raise RuntimeError("bus error")
+
+    line.eyes.before = fail
+    record = line.fire(1)
+    assert (record.decision, record.code) == (PlcDecision.NONE, Code.INTERNAL)
+    line.eyes.before = lambda: None
+    assert line.fire(2).decision is PlcDecision.OK
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8 not a picture", b"\x00" * 5000])
+def test_a_garbage_frame_is_no_decision(rig: Callable[..., Any], content: bytes) -> None:
+    """Bytes that are no picture are code 31."""
+    line = rig(source=Shower(lambda seq: frame(seq, jpeg=content))).start()
+    record = line.fire(1)
+
+    assert (record.decision, record.code) == (PlcDecision.NONE, Code.BAD_IMAGE)
+
+
+def test_a_dead_camera_is_no_decision(rig: Callable[..., Any], scripted: Any) -> None:
+    """A camera that is lost is code 30 at once, shown as Error, and never its last picture."""
+    line = rig(source=scripted)
+    line.start(wait_for_frame=False)
+    scripted.show(frame(1), *[SourceLost("unplugged")] * 200)
+    while line.line.capture.state().state != "lost":
+        time.sleep(0.005)
+    began = time.monotonic()
+    record = line.fire(1)
+
+    assert (record.decision, record.code) == (PlcDecision.NONE, Code.NO_FRAME)
+    assert time.monotonic() - began < 1
+    assert Status(record.status) & Status.ERROR
+    assert line.tell("GET", "/live.jpg")[0] == 503
+
+
+def test_a_silent_camera_is_no_decision(rig: Callable[..., Any], scripted: Any) -> None:
+    """A camera that hangs without an error is code 30, before the deadline takes it."""
+    line = rig(source=scripted, deadline_ms=1000.0)
+    line.start(wait_for_frame=False)
+    scripted.show(frame(1))
+    record = line.fire(1)
+
+    assert (record.decision, record.code) == (PlcDecision.NONE, Code.NO_FRAME)
+
+
+@pytest.mark.parametrize("fault", ["repeated", "reordered", "frozen"])
+def test_what_is_not_new_is_no_decision(rig: Callable[..., Any], fault: str) -> None:
+    """Repeated, reordered and frozen pictures are code 32."""
+    source = {
+        "repeated": Shower(lambda _: frame(1)),
+        "reordered": Shower(lambda seq: frame(10_000 - seq)),
+        "frozen": Shower(lambda seq: frame(seq, BRIGHT)),
+    }[fault]
+    line = rig(source=source, frozen_s=0.3 if fault == "frozen" else 0.0, deadline_ms=1000.0)
+    line.start()
+    time.sleep(0.5)
+    record = line.fire(1)
+
+    assert (record.decision, record.code) == (PlcDecision.NONE, Code.STALE_FRAME)
+
+
+def test_the_frame_is_exposed_after_the_trigger(rig: Callable[..., Any]) -> None:
+    """A bright part was there before the trigger, a dark one after: the dark one is judged."""
+    now_dark = threading.Event()
+    source = Shower(lambda seq: frame(seq, DARK if now_dark.is_set() else BRIGHT))
+    line = rig(source=source).start()
+    until_seen = line.line.capture.newest()
+    assert until_seen is not None
+    now_dark.set()
+    time.sleep(0.012)
+
+    assert line.fire(1).decision is PlcDecision.NG
+
+
+def test_an_old_frame_is_not_judged(rig: Callable[..., Any]) -> None:
+    """A source that is far behind is code 30 or 32, never judged."""
+
+    def behind(seq: int) -> Frame:
+        return Frame(seq, time.monotonic() - 1.0, image=BRIGHT)
+
+    line = rig(source=Shower(behind), deadline_ms=1000.0).start()
+    record = line.fire(1)
+
+    assert record.decision is PlcDecision.NONE
+    assert record.code in (Code.NO_FRAME, Code.STALE_FRAME)
+
+
+def test_without_any_job_nothing_is_ok(rig: Callable[..., Any]) -> None:
+    """A missing job is code 41, a missing model 42; the line stays up and says so."""
+    line = rig(jobs={}).start()
+    record = line.fire(1)
+    assert (record.decision, record.code) == (PlcDecision.NONE, Code.UNKNOWN_JOB)
+    assert Status(record.status) & Status.ERROR
+    assert "no job 1" in line.tell("GET", "/status")[1]["fault"]
+
+    def no_model() -> Any:
+        raise StoreError("model caps has no active version")
+
+    line.jobs = {1: no_model}
+    line.line.load_job(1)
+    while line.line.loading:
+        time.sleep(0.005)
+    assert line.fire(2).code == Code.JOB_FAILED
+
+
+def test_a_region_outside_the_picture_is_no_decision(
+    rig: Callable[..., Any], make_job: Callable[..., Any], eyes: Any
+) -> None:
+    """A job that looks beside the picture never passes a part."""
+    job = make_job(1, eyes, roi=Roi(600, 400, 300, 300))
+    line = rig(jobs={1: lambda: job}).start()
+
+    assert line.fire(1).decision is PlcDecision.NONE
+
+
+def test_the_worst_of_several_pictures_decides(
+    rig: Callable[..., Any], make_job: Callable[..., Any], eyes: Any
+) -> None:
+    """Three pictures of one part, one of them dark: NG, one answer, one record."""
+    job = make_job(1, eyes, shots=3, interval_ms=20)
+    seen: list[int] = []
+
+    def one_dark(seq: int) -> Frame:
+        seen.append(seq)
+        return frame(seq, DARK if seq % 5 == 0 else BRIGHT)
+
+    line = rig(source=Shower(one_dark), jobs={1: lambda: job}).start()
+    decisions = [line.fire(n).decision for n in range(1, 9)]
+
+    assert PlcDecision.NG in decisions
+    assert line.station.shift.total == 8
+    assert eyes.invokes >= 3 * 8
+
+
+def test_the_exposure_waits_for_the_part(
+    rig: Callable[..., Any], make_job: Callable[..., Any], eyes: Any
+) -> None:
+    """A job's delay is kept: the frame is exposed that much after the trigger."""
+    job = make_job(1, eyes, delay_ms=150)
+    line = rig(jobs={1: lambda: job}).start()
+    row = recorded(line, line.fire(1).id)
+
+    assert row.laps_ms["queue"] + row.laps_ms["frame"] >= 149
+
+
+def test_a_job_change_takes_at_most_one_part(
+    rig: Callable[..., Any], make_job: Callable[..., Any], eyes: Any
+) -> None:
+    """A preloaded job is in force at once; Ready is low meanwhile."""
+    loads: list[int] = []
+
+    def job(number: int) -> Callable[[], Any]:
+        def load() -> Any:
+            loads.append(number)
+            time.sleep(0.3)
+            return make_job(number, eyes)
+
+        return load
+
+    line = rig(jobs={n: job(n) for n in (1, 2, 3)}, preload=(1, 2)).start()
+    while line.line.loader.preloaded != [1, 2]:
+        time.sleep(0.005)
+    began = time.monotonic()
+    record = line.ask("/plc/job?id=2")
+    assert record.code == Code.JOB_LOADING
+    assert not Status(record.status) & Status.READY
+    while line.station.job != 2:
+        time.sleep(0.001)
+
+    assert time.monotonic() - began < 0.25
+    assert (line.fire(1, job=2).job, loads) == (2, [1, 2])
+    assert line.fire(2, job=1).code == Code.UNKNOWN_JOB
+
+
+def test_a_failed_load_keeps_the_old_job(rig: Callable[..., Any]) -> None:
+    """An unknown job: the old one judges on, and the status says that the command failed."""
+    line = rig().start()
+    line.ask("/plc/job?id=77")
+    while line.line.loading:
+        time.sleep(0.005)
+    record = line.fire(1)
+
+    assert (record.decision, record.job) == (PlcDecision.OK, 1)
+    assert Status(record.status) & Status.COMMAND_FAILED
+    assert "no job 77" in line.tell("GET", "/status")[1]["fault"]
+    assert not Status(line.ask("/plc/reset?what=error").status) & Status.COMMAND_FAILED
+
+
+def test_a_part_is_judged_by_the_job_it_was_fired_under(
+    rig: Callable[..., Any], make_job: Callable[..., Any], eyes: Any
+) -> None:
+    """Jobs are switched under fire: the record's job is always the one that judged."""
+    line = rig(
+        jobs={n: lambda n=n: make_job(n, eyes) for n in (1, 2)},  # type: ignore[misc]  # default argument
+        preload=(1, 2),
+    ).start()
+    done = threading.Event()
+
+    def switch() -> None:
+        number = 1
+        while not done.is_set():
+            number = 3 - number
+            line.line.load_job(number)
+            time.sleep(0.003)
+
+    switcher = threading.Thread(target=switch)
+    switcher.start()
+    try:
+        records = [line.fire(n) for n in range(1, 40)]
+    finally:
+        done.set()
+        switcher.join()
+    for record in records:
+        if record.id:
+            row = recorded(line, record.id)
+            assert (row.job, row.job_crc) == (record.job, record.job)
+
+
+def test_counters_survive_a_restart_exactly(rig: Callable[..., Any]) -> None:
+    """OK, NG, none, missed: what was counted is there after a restart, also after a reset."""
+    line = rig().start()
+    for n in range(1, 6):
+        line.fire(n)
+    line.reset = line.ask("/plc/reset?what=counters")
+    line.fire(6)
+    line.station.close(Code.OFFLINE, "set offline")
+    assert line.fire(7).code == Code.OFFLINE
+    shift, life = line.station.counters()
+    line.stop()
+
+    kept_shift, kept_life = line.kept()
+    assert (kept_shift.total, kept_shift.missed) == (shift.total, shift.missed) == (1, 1)
+    assert (kept_life.total, kept_life.missed) == (life.total, life.missed) == (6, 1)
+
+
+def test_a_disk_that_fails_stops_nothing(
+    rig: Callable[..., Any], caplog: pytest.LogCaptureFixture, until: Callable[..., None]
+) -> None:
+    """With the records locked: answers on time with warning 50, rows there when it is over."""
+    line = rig(deadline_ms=1000.0).start()
+    line.fire(1)
+    blocker = sqlite3.connect(line.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    with caplog.at_level(logging.ERROR):
+        record = line.fire(2)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+
+    assert (record.decision, record.code) == (PlcDecision.OK, Code.STORAGE)
+    until(lambda: line.with_database(lambda database: database.inspection(record.id)))
+
+
+def test_the_heartbeat_stops_with_the_loop(rig: Callable[..., Any]) -> None:
+    """It beats ten times a second while the loop turns, and not while the model hangs."""
+    line = rig(deadline_ms=200.0).start()
+    before = line.line.beat
+    time.sleep(1.0)
+    assert 6 <= line.line.beat - before <= 11
+    go_on = threading.Event()
+    line.eyes.before = lambda: go_on.wait(10) and None
+    line.fire(1)
+    stuck = line.line.beat
+    time.sleep(0.4)
+    assert line.line.beat == stuck
+    go_on.set()
+
+
+def test_free_run_fires_by_itself(rig: Callable[..., Any], until: Callable[..., None]) -> None:
+    """A free-running line inspects at its rate, numbered by the device."""
+    line = rig(free_run_hz=20.0).start()
+    until(lambda: line.station.shift.total >= 5)
+
+    assert line.station.last_answered().source == "free"
+    assert line.station.shift.missed == 0
+
+
+def test_sigterm_finishes_the_part_in_work(rig: Callable[..., Any]) -> None:
+    """A shot that was fired before the stop is answered; one after is refused."""
+    line = rig().start()
+    slow = threading.Event()
+    line.eyes.before = lambda: slow.wait(0.3) and None
+    answers: list[Any] = []
+    plc = threading.Thread(target=lambda: answers.append(line.fire(1)))
+    plc.start()
+    while not line.station.busy:
+        time.sleep(0.001)
+    line.line.stop()
+    line.thread.join(5)
+    plc.join()
+
+    assert answers[0].decision is PlcDecision.OK
+    assert line.fire(2).code == Code.OFFLINE
+
+
+def test_status_bits_tell_what_is(rig: Callable[..., Any]) -> None:
+    """Ready, online, no result before the first part; pass and fail never together."""
+    line = rig().start()
+    status = line_status(line.line)
+    assert Status.READY | Status.ONLINE in status
+    assert not status & (Status.PASS | Status.FAIL | Status.RESULTS_VALID | Status.ERROR)
+    status = Status(line.fire(1).status)
+    assert Status.PASS | Status.RESULTS_VALID in status
+    assert not status & Status.FAIL
+
+
+def test_the_control_socket_fires_and_tells(rig: Callable[..., Any]) -> None:
+    """The page's trigger is answered with its verdict; status and live picture are there."""
+    line = rig().start()
+    status, shot = line.tell("POST", "/trigger?part=hand&test=1")
+
+    assert (status, shot["verdict"], shot["part"], shot["test"]) == (200, "OK", "hand", True)
+    assert line.tell("GET", "/status")[1]["shift"]["total"] == 0
+    assert line.tell("GET", "/live.jpg")[1].startswith(b"\xff\xd8")
+    assert line.tell("POST", "/job?number=0")[0] == 400
+    assert line.tell("POST", "/reset?who=anna")[1]["closed"]["total"] == 0
+    assert line.tell("GET", "/nothing")[0] == 404
+
+
+def test_a_camera_region_and_rotation_come_before_the_job(rig: Callable[..., Any]) -> None:
+    """The picture people and jobs see is cut, then turned."""
+    line = rig(roi=Roi(0, 0, 640, 60), rotation=90).start()
+    line.fire(1)
+    picture = line.tell("GET", "/live.jpg")[1]
+
+    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[:2] == (640, 60)
+    assert line.line.last_picture[1].shape[:2] == (640, 60)
+
+
+def test_a_capture_without_frames_has_no_age() -> None:
+    """Before the first frame there is nothing to be old."""
+    capture = Capture(lambda: PatternSource(64, 48, 10), "cam1")
+
+    assert capture.state().age_ms is None
+    assert capture.newest() is None
+    assert capture.trouble == ""

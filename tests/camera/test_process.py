@@ -1,0 +1,211 @@
+"""The line as a program of its own: started, killed, started again."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from camera.plc.record import PlcDecision, PlcRecord
+from edge_app.inference.bundle import ModelBundle, ModelSpec, write_bundle
+from edge_app.inference.interpreter import Interpreter, installed_runtimes
+from edge_app.inference.judge import Limits
+from edge_app.inference.preprocess import Contract
+from edge_app.inference.tasks import Task
+from edge_app.jobs import Job, JobStore
+from edge_app.models import ModelStore
+from edge_app.records.database import Database
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "edge_app" / "demo" / "model.tflite"
+CIFAR = ROOT.parent / "shared" / "data" / "cifar10" / "authors_int8.tflite"
+
+
+@pytest.fixture(scope="module", name="model")
+def model_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file that a runtime here can run."""
+    return make_model(tmp_path_factory.mktemp("model"))
+
+
+def make_model(folder: Path) -> Path:
+    """The demo's model; where it is not there, another real one."""
+    if DEMO.exists():
+        return DEMO
+    if not CIFAR.exists():
+        pytest.skip("neither the demo model nor ../shared/data is there")
+    content = CIFAR.read_bytes()
+    interpreter = Interpreter(content, next(iter(installed_runtimes())))
+    labels = tuple(f"class{i}" for i in range(10))
+    spec = ModelSpec(
+        "cifar",
+        Task("classification", labels),
+        interpreter.inputs,
+        interpreter.outputs,
+        Contract(mean=(0.0,), std=(1.0,)),
+        Limits(good=labels[:1]),
+    )
+    write_bundle(folder / "model.tflite", ModelBundle(content, spec))
+    return folder / "model.tflite"
+
+
+class Program:
+    """A `lineside-camera` process on a drawn pattern."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.config = folder / "lineside.toml"
+        self.config.write_text(
+            f'[data]\ndir = "{self.data}"\n[cameras.cam1]\nsource = "pattern:"\n'
+            f"plc_port = {self.port}\ndeadline_ms = 2000\n"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until its first job is there."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "camera", "cam1", "--config", str(self.config)],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                if self.ask("/plc/status").status & 1:
+                    return
+            except OSError:
+                assert self.process.poll() is None, "it ended by itself"
+            time.sleep(0.02)
+        pytest.fail("it never became ready")
+
+    def ask(self, target: str) -> PlcRecord:
+        """One PLC call."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", target)
+            return PlcRecord.from_line(connection.getresponse().read())
+        finally:
+            connection.close()
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal and wait; the exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def program(tmp_path: Path, model: Path) -> Iterator[Program]:
+    """A program with a model and a job; killed afterwards."""
+    program = Program(tmp_path)
+    store = ModelStore(program.data / "models")
+    version = store.add(model)
+    store.activate(version.name, version.version)
+    JobStore(program.data / "jobs").save(Job(1, "Parts", version.name))
+    yield program
+    if program.process is not None and program.process.poll() is None:
+        program.end(signal.SIGKILL)
+
+
+def rows(program: Program) -> dict[int, str]:
+    """Ids and decisions on disk."""
+    database = Database(program.data / "records.db")
+    try:
+        return {row.id: str(row.decision) for row in database.inspections(limit=500)}
+    finally:
+        database.close()
+
+
+def test_a_killed_line_invents_nothing(program: Program) -> None:
+    """SIGKILL three times: no id twice, no decision but those given, counts exact."""
+    answers: dict[int, str] = {}
+    for round_number in range(3):
+        program.start()
+        for n in range(1, 8):
+            record = program.ask(f"/plc/trigger?n={round_number * 100 + n}")
+            assert record.id not in answers
+            answers[record.id] = record.decision.name
+        assert program.process is not None
+        os.kill(program.process.pid, signal.SIGKILL)
+        program.process.wait(10)
+        with pytest.raises(ConnectionError):
+            program.ask("/plc/status")
+
+    program.start()
+    record = program.ask("/plc/result?n=207")
+    assert record.decision is PlcDecision.NOT_YET
+    on_disk = rows(program)
+    for inspection_id, decision in on_disk.items():
+        assert answers.get(inspection_id, decision) == decision
+    # An answer waits for its record only as long as the deadline allows; all but the
+    # very last of each life must be there.
+    assert len(answers.keys() - on_disk.keys()) <= 3
+    program.end(signal.SIGTERM)
+    database = Database(program.data / "records.db")
+    try:
+        assert database.counters("cam1", "life").total == len(on_disk)
+    finally:
+        database.close()
+
+
+def test_sigterm_ends_it_within_two_seconds(program: Program) -> None:
+    """It leaves with status 0 and takes its socket along."""
+    program.start()
+    began = time.monotonic()
+
+    assert program.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < 2.5
+    assert not (program.data / "run" / "cam1.sock").exists()
+
+
+def test_two_lines_on_one_camera_are_refused(program: Program) -> None:
+    """The second program says so in one sentence and leaves."""
+    program.start()
+    second = subprocess.run(
+        [sys.executable, "-m", "camera", "cam1", "--config", str(program.config)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert second.returncode == 1
+    assert "another lineside-camera runs" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ('source = "telescope:"', "telescope"),
+        ('roi = "1,2,3"', "roi"),
+        ('preload = "1,x"', "preload"),
+        ('plc_allow = "somewhere"', "plc_allow"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(tmp_path: Path, setting: str, said: str) -> None:
+    """Status 78 and a sentence that names the setting."""
+    config = tmp_path / "lineside.toml"
+    config.write_text(f'[data]\ndir = "{tmp_path}"\n[cameras.cam1]\n{setting}\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "camera", "cam1", "--config", str(config), "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 78
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
