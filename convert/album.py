@@ -35,10 +35,12 @@ class Album:
     Args:
         photos: In the order of their paths.
         folders: Names of the sub-folders that hold pictures, sorted.
+        beside: Pictures beside the sub-folders, which have no label and are left out.
     """
 
     photos: tuple[Photo, ...]
     folders: tuple[str, ...]
+    beside: int = 0
 
     def sample(self, count: int, seed: int = 0) -> Album:
         """At most `count` pictures, evenly from every label, the same ones every time."""
@@ -77,7 +79,11 @@ def open_album(folder: Path) -> Album:
     photos = labelled or loose
     if not photos:
         raise Refused(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    return Album(tuple(photos), tuple(sorted({photo.label for photo in labelled})))
+    return Album(
+        tuple(photos),
+        tuple(sorted({photo.label for photo in labelled})),
+        len(loose) if labelled else 0,
+    )
 
 
 def _is_shown_folder(path: Path) -> bool:

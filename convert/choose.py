@@ -8,7 +8,7 @@ from typing import Any
 
 from convert import layers
 from convert.calibration import Samples
-from convert.compare import Comparison, compare
+from convert.compare import Comparison, alike, compare
 from convert.errors import CannotConvert
 from convert.gates import Gates
 from convert.proof import Run
@@ -81,6 +81,8 @@ class Measure:
         reference: The float model's answers.
         gates: What must be reached.
         defects: Labels that are not of good parts.
+        same_model: The reference is the same model in one of the runtimes: answers agree
+            if they are the same for all that matters on a device.
     """
 
     name: str
@@ -90,6 +92,15 @@ class Measure:
     reference: Run
     gates: Gates
     defects: tuple[str, ...]
+    same_model: bool = False
+
+    def compare(self, run: Run) -> Comparison:
+        """Hold a model's answers against the float model's."""
+        comparison = compare(self.task, self.reference, run, self.truth, self.samples)
+        if self.same_model and self.task.kind == "classification":
+            same = alike(self.task, self.reference, run, self.samples)
+            return replace(comparison, agreement=float(same.mean()))
+        return comparison
 
 
 class Chooser:
@@ -141,6 +152,8 @@ class Chooser:
             )
         except CannotConvert as error:
             return _failed(mode, str(error))
+        if mode == "float16" and len(made.flatbuffer) >= len(self._floating.flatbuffer):
+            return _failed(mode, "it is no smaller than float32")
         return prove(self._bench, made, self._measure)
 
     def _mixed(self) -> Iterator[Trial]:
@@ -184,10 +197,7 @@ def prove(bench: Workbench, made: Made, measure: Measure) -> Trial:
             runs[runtime] = bench.run(made.recipe.mode, made.flatbuffer, runtime, measure.samples)
         except CannotConvert as error:
             refusals[runtime] = str(error)
-    comparisons = {
-        name: compare(measure.task, measure.reference, run, measure.truth, measure.samples)
-        for name, run in runs.items()
-    }
+    comparisons = {name: measure.compare(run) for name, run in runs.items()}
     failures = [
         sentence
         for comparison in comparisons.values()

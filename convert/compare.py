@@ -138,20 +138,19 @@ def compare(task: Task, reference: Run, run: Run, truth: Array, samples: Samples
     distances = _relative(before, after)
     agreement = NAN
     if task.kind in ("detection", "segmentation"):
-        same = _same(task, before, after, samples, reference)
+        same = alike(task, reference, run, samples)
         distances = distances + ~same
         agreement = float(same.mean())
     return Comparison(run.runtime, distances, run.invoke_ms, agreement, worst=_worst(distances))
 
 
-def _same(
-    task: Task,
-    before: Mapping[str, Array],
-    after: Mapping[str, Array],
-    samples: Samples,
-    reference: Run,
-) -> NDArray[np.bool_]:
-    """Which answers say the same, by the rule that devices hold golden answers to."""
+def alike(task: Task, reference: Run, run: Run, samples: Samples) -> NDArray[np.bool_]:
+    """Which answers are the same by the rule that devices hold golden answers to.
+
+    Raises:
+        Refused: The outputs are not what such a task gives.
+    """
+    before, after = reference.real(), run.real()
     told = []
     for place, tensors in enumerate(samples.tensors(reference.inputs)):
         inputs = {info.name: info.dequantize(tensors[info.name]) for info in reference.inputs}

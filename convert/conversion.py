@@ -27,9 +27,6 @@ from edge_app.inference.metadata import read_facts
 from edge_app.inference.tasks import Task
 from edge_app.inference.tensor import Array
 
-TIMED = 30
-"""Samples that each runtime and number of threads is timed with."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -111,10 +108,19 @@ class Conversion:
         if strangers:
             raise Refused(f"--min-recall names what is no label: {', '.join(strangers)}")
         name = self._options.name or self._options.output.stem
-        measure = Measure(name, task, shown.samples, shown.truth, reference, gates, defects)
+        measure = Measure(
+            name=name,
+            task=task,
+            samples=shown.samples,
+            truth=shown.truth,
+            reference=reference,
+            gates=gates,
+            defects=defects,
+            same_model=intake.adopted is not None and self._options.reference is None,
+        )
         trials = self._trials(intake, floating, shown, measure)
         chosen = next((trial for trial in trials if trial.passed), None)
-        speeds = self._speeds(floating, chosen, shown.samples)
+        speeds = self._speeds(floating, chosen, measure)
         return Outcome(intake, shown, measure, limits, floating, trials, chosen, speeds)
 
     def _floating(self, intake: Intake) -> Made:
@@ -250,11 +256,10 @@ class Conversion:
         return tuple(trials)
 
     def _speeds(
-        self, floating: Made, chosen: Trial | None, samples: Samples
+        self, floating: Made, chosen: Trial | None, measure: Measure
     ) -> dict[str, dict[str, dict[int, float]]]:
         """Milliseconds of one invoke: float and chosen, by runtime and threads."""
-        few = samples.take(range(min(TIMED, len(samples))))
-        models = {"float32": floating.flatbuffer}
+        models = {} if measure.same_model else {"float32": floating.flatbuffer}
         if chosen is not None and chosen.made is not None:
             models[chosen.mode] = chosen.made.flatbuffer
         counts = sorted({1, min(4, os.cpu_count() or 1)})
@@ -264,7 +269,7 @@ class Conversion:
                 for runtime in self._bench.runtimes:
                     try:
                         found.setdefault(name, {})[runtime] = {
-                            threads: self._bench.time(flatbuffer, runtime, few, threads)
+                            threads: self._bench.time(flatbuffer, runtime, measure.samples, threads)
                             for threads in counts
                         }
                     except CannotConvert:

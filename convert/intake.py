@@ -13,6 +13,7 @@ from convert.album import Album, open_album, read_labels
 from convert.calibration import Samples
 from convert.console import Console
 from convert.errors import Refused
+from convert.options import range_of
 from convert.source import Kind, Source, Wish, hash_of, labels_beside, locate
 from convert.workbench import Workbench
 from edge_app.inference.adopt import CannotAdopt, adopt
@@ -46,6 +47,8 @@ def take_in(options: argparse.Namespace, console: Console, bench: Workbench) -> 
     """
     path, kind, notes = locate(options.source)
     album = open_album(options.images) if options.images else None
+    if album and album.beside:
+        console.warn(f"{album.beside} pictures beside the sub-folders have no label: left out")
     if kind == "tflite":
         return _adopted(options, console, path, album)
     labels = _labels(options, console, album, path)
@@ -101,14 +104,15 @@ def _some(labels: tuple[str, ...], count: int = 8) -> str:
 def _adopted(
     options: argparse.Namespace, console: Console, path: Path, album: Album | None
 ) -> Intake:
+    mean, std = range_of(options)
     told = Told(
         task=options.task,
         labels=read_labels(options.labels) if options.labels else (),
         color=options.color,
         resize=options.resize,
         kernel=options.kernel,
-        mean=options.mean or (),
-        std=options.std or (),
+        mean=mean,
+        std=std,
         activation=options.activation,
     )
     try:

@@ -31,7 +31,7 @@ RANGES: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 """Mean and std of the usual value ranges, channels in the order RGB."""
 
-MODES = ("auto", "float32", "float16", "dynamic", "int8", "int16x8")
+MODES = ("auto", "float32", "float16", "dynamic", "int8", "int8-mixed", "int16x8")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -153,6 +153,23 @@ def says_range(options: argparse.Namespace) -> bool:
     return any(getattr(options, key) is not None for key in ("color", "range", "mean", "std"))
 
 
+def range_of(options: argparse.Namespace) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and std the options name, in the channels' order; empty where they name none.
+
+    Raises:
+        Refused: They are told twice.
+    """
+    if not options.range:
+        return options.mean or (), options.std or ()
+    if options.mean or options.std:
+        raise Refused("give --range, or --mean and --std, not both")
+    mean, std = RANGES[options.range]
+    if options.color == "GREY" and len(mean) > 1:
+        raise Refused(f"--range {options.range} is of three channels; give --mean and --std")
+    turned = -1 if options.color == "BGR" else 1
+    return mean[::turned], std[::turned]
+
+
 def contract_of(options: argparse.Namespace, channels: int) -> Contract:
     """The preprocessing contract the options name, for a model with so many channels.
 
@@ -163,11 +180,7 @@ def contract_of(options: argparse.Namespace, channels: int) -> Contract:
     given = {key: getattr(options, key) for key in keys if getattr(options, key) is not None}
     given.setdefault("color", "GREY" if channels == 1 else "RGB")
     if options.range:
-        if {"mean", "std"} & given.keys():
-            raise Refused("give --range, or --mean and --std, not both")
-        mean, std = RANGES[options.range]
-        turned = -1 if given["color"] == "BGR" else 1
-        given |= {"mean": mean[::turned], "std": std[::turned]}
+        given["mean"], given["std"] = range_of(options)
     try:
         contract = Contract(**given)
     except ValueError as error:

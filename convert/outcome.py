@@ -167,7 +167,7 @@ def summary(document: dict[str, Any], output: str) -> str:
     sizes = [document[key] / 1024 for key in ("file_bytes", "model_bytes")]
     sizes.append(document["float32"]["bytes"] / 1024)
     lines = [
-        "{}: {}, {:.0f} KB (model {:.0f} KB, float32 {:.0f} KB), {} golden samples".format(
+        "{}: {}, {:.0f} KB (model {:.0f} KB, before {:.0f} KB), {} golden samples".format(
             output, document["mode"], *sizes, document["golden_samples"]
         )
     ]

@@ -14,6 +14,9 @@ from convert.errors import CannotConvert, Refused
 from edge_app.inference.interpreter import Interpreter, ModelFailed
 from edge_app.inference.tensor import Array, TensorInfo
 
+TIMED, TIMED_S = 30, 2.0
+"""Samples, and seconds, that a runtime and number of threads is timed with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -66,6 +69,31 @@ def run(
     except (ValueError, KeyError, IndexError) as error:
         raise Refused(f"the samples don't fit the model: {error}") from error
     return Run(runtime, threads, interpreter.inputs, outputs, raw, float(np.median(spent)))
+
+
+def time_invoke(
+    progress: Progress, flatbuffer: bytes, runtime: str, samples: Samples, threads: int
+) -> float:
+    """Median milliseconds of one invoke, from a few seconds of them at most.
+
+    Raises:
+        CannotConvert: The runtime refuses the model or gives up on it.
+    """
+    interpreter = _load(flatbuffer, runtime, threads)
+    spent: list[float] = []
+    begun = time.monotonic()
+    try:
+        for tensors in samples.tensors(interpreter.inputs):
+            started = time.perf_counter()
+            interpreter.invoke(tensors)
+            spent.append((time.perf_counter() - started) * 1000)
+            progress(len(spent), TIMED)
+            if len(spent) == TIMED or time.monotonic() - begun > TIMED_S:
+                break
+    except ModelFailed as error:
+        raise CannotConvert(str(error)) from error
+    # The first invokes pack weights and fill caches.
+    return float(np.median(spent[2:] or spent))
 
 
 def _load(flatbuffer: bytes, runtime: str, threads: int = 1) -> Interpreter:

@@ -88,4 +88,4 @@ class Workbench:
     def time(self, flatbuffer: bytes, runtime: str, samples: Samples, threads: int) -> float:
         """Median milliseconds of one invoke with so many threads."""
         child = self._children[runtime]
-        return child.call(proof.run, silent, flatbuffer, runtime, samples, threads).invoke_ms
+        return child.call(proof.time_invoke, silent, flatbuffer, runtime, samples, threads)
