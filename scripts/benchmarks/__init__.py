@@ -1,0 +1,1 @@
+"""What `scripts/bench` and `scripts/soak` run: measurements that anybody can repeat."""

@@ -1,0 +1,243 @@
+"""Clients of line and app: a PLC, people with the page open, people who upload, and `hey`."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import http.client
+import io
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.place import Missing
+from camera.plc.record import PlcRecord
+
+
+class Plc:
+    """A PLC on the line's HTTP port: one connection, kept; every call timed.
+
+    Args:
+        port: The line's.
+        timeout_s: The PLC's own timer; past it the part is a reject.
+    """
+
+    def __init__(self, port: int, timeout_s: float = 2.0) -> None:
+        self._address = ("127.0.0.1", port)
+        self._timeout_s = timeout_s
+        self._socket: socket.socket | None = None
+
+    def trigger(self, n: int, part: str = "") -> tuple[PlcRecord, float]:
+        """Fire; returns the record and the milliseconds from sending to the whole reply.
+
+        Raises:
+            OSError: No answer came.
+            ValueError: It was no record.
+        """
+        return self.call(f"/plc/trigger?n={n}&part={part}")
+
+    def call(self, path: str) -> tuple[PlcRecord, float]:
+        """Any call that answers with a record; raises like `trigger`."""
+        if self._socket is None:
+            self._socket = socket.create_connection(self._address, self._timeout_s)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        request = f"GET {path} HTTP/1.1\r\nHost: line\r\n\r\n".encode()
+        began = time.perf_counter()
+        try:
+            self._socket.sendall(request)
+            reply = self._receive(self._socket)
+        except OSError:
+            self.close()
+            raise
+        spent_ms = (time.perf_counter() - began) * 1000
+        head, _, body = reply.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise ValueError(f"expected status 200, got {head[:60]!r}")
+        return PlcRecord.from_line(body), spent_ms
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+
+    def _receive(self, connection: socket.socket) -> bytes:
+        # The contract: the whole reply in one segment. A loop is for the proof's sake only.
+        reply = b""
+        while b"\r\n\r\n" not in reply or len(reply.partition(b"\r\n\r\n")[2]) < _length(reply):
+            piece = connection.recv(4096)
+            if not piece:
+                raise ConnectionError("the line closed the connection")
+            reply += piece
+        return reply
+
+
+def _length(reply: bytes) -> int:
+    for line in reply.partition(b"\r\n\r\n")[0].splitlines():
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    return 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a crowd of clients saw: status codes, 0 where no answer came; and times."""
+
+    statuses: dict[int, int] = field(default_factory=dict)
+    times_ms: list[float] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, status: int, spent_ms: float) -> None:
+        """Count one answer."""
+        with self._lock:
+            self.statuses[status] = self.statuses.get(status, 0) + 1
+            self.times_ms.append(spent_ms)
+
+
+def ask(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    *,
+    kind: str = "",
+    timeout_s: float = 5,
+) -> tuple[int, bytes]:
+    """One request on a connection of its own; status 0 where no answer came."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        connection.request(method, path, body, {"Content-Type": kind} if kind else {})
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+PAGE_PATHS = (
+    "/",
+    "/api/v1/status",
+    "/api/v1/inspections?limit=20",
+    "/api/v1/cameras/cam1/live.jpg",
+)
+
+
+@contextlib.contextmanager
+def page_clients(port: int, count: int, period_s: float = 1.0) -> Iterator[Tally]:
+    """So many people with the page open: each asks for something once a period."""
+    with _crowd(count) as (tally, stopping, threads):
+
+        def look(number: int) -> None:
+            turn = number
+            while not stopping.wait(period_s):
+                began = time.perf_counter()
+                status, _ = ask(port, "GET", PAGE_PATHS[turn % len(PAGE_PATHS)])
+                tally.add(status, (time.perf_counter() - began) * 1000)
+                turn += 1
+
+        for number in range(count):
+            threads.append(threading.Thread(target=look, args=(number,), daemon=True))
+            threads[-1].start()
+        yield tally
+
+
+@contextlib.contextmanager
+def uploaders(port: int, photo: bytes, count: int, pause_s: float = 0.5) -> Iterator[Tally]:
+    """So many people who upload a photo, look at the answer, and upload again."""
+    with _crowd(count) as (tally, stopping, threads):
+
+        def send() -> None:
+            while not stopping.wait(pause_s):
+                began = time.perf_counter()
+                status, _ = ask(port, "POST", "/predict", photo, kind="image/jpeg")
+                tally.add(status, (time.perf_counter() - began) * 1000)
+
+        for _ in range(count):
+            threads.append(threading.Thread(target=send, daemon=True))
+            threads[-1].start()
+        yield tally
+
+
+@contextlib.contextmanager
+def _crowd(
+    count: int,
+) -> Iterator[tuple[Tally, threading.Event, list[threading.Thread]]]:
+    del count
+    stopping = threading.Event()
+    threads: list[threading.Thread] = []
+    try:
+        yield Tally(), stopping, threads
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One request as `hey` saw it: seconds from the start, milliseconds, status."""
+
+    at_s: float
+    ms: float
+    status: int
+
+
+def multipart(photo: Path, folder: Path) -> tuple[Path, str]:
+    """A file with the multipart body that every web framework's tutorial expects, and its type."""
+    boundary = "lineside-bench-boundary"
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="part.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    body = head.encode() + photo.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    path = folder / f"{photo.stem}.multipart"
+    path.write_bytes(body)
+    return path, f"multipart/form-data; boundary={boundary}"
+
+
+def hey(
+    url: str,
+    body: tuple[Path, str],
+    *,
+    clients: int,
+    seconds: float = 0.0,
+    requests: int = 0,
+    rate_hz: float = 0.0,
+    timeout_s: int = 5,
+) -> list[Answered]:
+    """Load from a compiled generator.
+
+    Args:
+        url: Where to POST.
+        body: Multipart file and content type.
+        clients: Connections; a new request goes out on each as soon as it has its answer.
+        seconds: How long.
+        requests: Or how many.
+        rate_hz: Of all clients together; 0 for as fast as answers come. With clients enough
+            for the rate times the longest answer the load is open-loop.
+        timeout_s: After which an answer counts as none (status 0).
+
+    Raises:
+        Missing: `hey` is not installed.
+    """
+    program = shutil.which("hey")
+    if program is None:
+        raise Missing("the load generator is missing: apt install hey")
+    command = [program, "-c", str(clients), "-t", str(timeout_s), "-o", "csv", "-m", "POST"]
+    command += ["-D", str(body[0]), "-T", body[1]]
+    command += ["-z", f"{seconds}s"] if seconds else ["-n", str(requests)]
+    if rate_hz:
+        command += ["-q", f"{rate_hz / clients:.4f}"]
+    done = subprocess.run([*command, url], capture_output=True, text=True, check=False)
+    rows = csv.DictReader(io.StringIO(done.stdout))
+    return [
+        Answered(float(r["offset"]), float(r["response-time"]) * 1000, int(r["status-code"]))
+        for r in rows
+    ]

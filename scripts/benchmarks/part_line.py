@@ -1,0 +1,247 @@
+"""`bench line`: from a PLC's trigger to its answer, against the bare loop, quiet and under load."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.bare import BareLoop, bare_loop
+from benchmarks.clients import Plc, Tally, page_clients, uploaders
+from benchmarks.figures import SPREAD_HEADER, Part, Table, ms, percentile, ratio, spread_row
+from benchmarks.place import Place
+from benchmarks.processes import Running, all_stopped, cpu_s, resident_mb
+from edge_app.config import Settings, load_settings
+from edge_app.records.database import Database
+
+PERIOD_S = 0.030
+"""33 parts a second: five times what a 200 ms budget has to carry."""
+
+CAMERA_RATE_HZ = 5.0
+PAGE_CLIENTS, UPLOADERS = 20, 2
+
+
+class LinePart:
+    """Measures a line from a PLC's side.
+
+    Args:
+        place: Where.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._n = 0
+        self._unanswered = 0
+        self._undecided = 0
+        self._rounds, self._runs = (2, 100) if place.quick else (8, 250)
+        self.part = Part(
+            "line",
+            "The line: trigger to answer",
+            "A PLC on one kept HTTP connection fires a trigger every "
+            f"{PERIOD_S * 1000:.0f} ms; timed is what the PLC sees, from sending to the last byte "
+            "of the reply. The bare loop reads, decodes, resizes and invokes the same frames with "
+            "the same runtime and threads, at the same pace, in rounds that take turns with the "
+            f"line's. Under load, {PAGE_CLIENTS} people have the page open and {UPLOADERS} upload "
+            "photos of 4 MB to the app without pause.",
+        )
+
+    def run(self) -> Part:
+        """Do it all."""
+        data = self._place.stocked("line")
+        config = self._place.settings(data, ["cam1"])
+        settings = load_settings(config)
+        runtime, threads = self._place.choice(data)
+        programs: list[Running] = []
+        with all_stopped(programs), ExitStack() as stack:
+            bare = stack.enter_context(
+                bare_loop(self._place.flatbuffer(), self._place.frames(), runtime, threads)
+            )
+            programs.append(line := self._place.start_line(config, "cam1"))
+            programs.append(app := self._place.start_app(config))
+            plc = Plc(settings.cameras["cam1"].plc_port)
+            self._fire(plc, 20)
+            self._quiet(plc, bare)
+            self._loaded(plc, settings)
+            self.part.facts["resident_mb"] = {
+                "line": round(resident_mb(line.pid), 1),
+                "app": round(resident_mb(app.pid), 1),
+            }
+            plc.close()
+        self.part.facts |= {"runtime": runtime, "threads": threads}
+        self._tabulate()
+        self._laps(data)
+        self._cameras()
+        return self.part
+
+    def _quiet(self, plc: Plc, bare: BareLoop) -> None:
+        quiet, floor = (
+            self.part.series.setdefault("line", []),
+            self.part.series.setdefault("bare", []),
+        )
+        for _ in range(self._rounds):
+            floor += bare.run(self._runs, PERIOD_S)
+            quiet += self._fire(plc, self._runs)
+
+    def _loaded(self, plc: Plc, settings: Settings) -> None:
+        photo = self._place.large_photo().read_bytes()
+        port = settings.app.port
+        with (
+            page_clients(port, PAGE_CLIENTS) as pages,
+            uploaders(port, photo, UPLOADERS, 0.0) as sent,
+        ):
+            time.sleep(1.0)
+            self.part.series["line under load"] = self._fire(plc, self._runs * self._rounds)
+        self.part.facts["load"] = {"page": pages.statuses, "uploads": sent.statuses}
+        self._load_table(pages, sent)
+
+    def _fire(self, plc: Plc, count: int) -> list[float]:
+        times = []
+        due = time.perf_counter()
+        for _ in range(count):
+            due = max(due + PERIOD_S, time.perf_counter() - PERIOD_S)
+            time.sleep(max(0.0, due - time.perf_counter()))
+            self._n = self._n % 65_535 + 1
+            try:
+                record, spent_ms = plc.trigger(self._n, f"P{self._n}")
+            except (OSError, ValueError):
+                self._unanswered += 1
+                continue
+            times.append(spent_ms)
+            self._undecided += record.n != self._n or record.code in (20, 23, 30, 40)
+        return times
+
+    def _tabulate(self) -> None:
+        part = self.part
+        bare, quiet, loaded = (part.series[n] for n in ("bare", "line", "line under load"))
+        table = Table("Trigger to answer", [*SPREAD_HEADER, "p50 / bare"])
+        table.rows = [
+            spread_row("bare loop", bare, bare),
+            spread_row("line", quiet, bare),
+            spread_row("line under load", loaded, bare),
+        ]
+        table.note = (
+            f"{self._unanswered} triggers without an answer, {self._undecided} without a decision. "
+            "The line does more than the loop: it takes a request, waits for its frame, judges, "
+            "and has the record on disk before it answers."
+        )
+        part.tables.insert(0, table)
+        part.plots.append(("Trigger to answer", ["bare", "line", "line under load"]))
+        p50, tail = percentile(quiet, 50), percentile(quiet, 99.9)
+        base, tail_loaded = percentile(bare, 50), percentile(loaded, 99.9)
+        found = f"{ratio(p50, base)} times ({ms(p50)} against {ms(base)} ms)"
+        part.check("p50 at most 1.10 times the bare loop's", found, p50 <= 1.10 * base)
+        part.check("p99.9 at most p50 + 10 ms", f"p50 + {ms(tail - p50)} ms", tail - p50 <= 10)
+        part.check(
+            "p99.9 under load at most 1.1 times the quiet one",
+            f"{ratio(tail_loaded, tail)} times ({ms(tail_loaded)} against {ms(tail)} ms)",
+            tail_loaded <= 1.1 * tail,
+        )
+
+    def _load_table(self, pages: Tally, sent: Tally) -> None:
+        table = Table(
+            "What the load was, and got", ["client", "answers", "p50 ms", "p99 ms", "status"]
+        )
+        for name, tally in (
+            (f"{PAGE_CLIENTS} page clients", pages),
+            (f"{UPLOADERS} uploaders", sent),
+        ):
+            times = tally.times_ms
+            statuses = ", ".join(f"{s or 'none'}: {n}" for s, n in sorted(tally.statuses.items()))
+            figures = [ms(percentile(times, 50)), ms(percentile(times, 99))]
+            table.rows.append([name, len(times), *figures, statuses])
+        self.part.tables.append(table)
+
+    def _laps(self, data: Path) -> None:
+        database = Database(data / "records.db")
+        try:
+            found = database.inspections(limit=500, camera="cam1")
+        finally:
+            database.close()
+        laps: dict[str, list[float]] = {}
+        gaps = []
+        for inspection in found:
+            if not inspection.laps_ms:
+                continue
+            gaps.append(abs(inspection.total_ms - sum(inspection.laps_ms.values())))
+            for lap, spent in inspection.laps_ms.items():
+                laps.setdefault(lap, []).append(spent)
+        table = Table("Where the time goes, under load", ["lap", "p50 ms", "p99 ms"])
+        for lap, times in laps.items():
+            table.rows.append([lap, ms(percentile(times, 50)), ms(percentile(times, 99))])
+        self.part.tables.append(table)
+        worst = max(gaps, default=float("nan"))
+        self.part.check(
+            "laps add up to the total within 1 ms", f"{ms(worst)} ms at worst", worst < 1
+        )
+
+    def _cameras(self) -> None:
+        table = Table(
+            f"Several cameras, {CAMERA_RATE_HZ:.0f} parts a second each",
+            [
+                "cameras",
+                "parts",
+                "p50 ms",
+                "p99 ms",
+                "p99.9 ms",
+                "CPU s per part",
+                "CPU per camera",
+            ],
+            note="Each camera is a process with its own interpreter; one PLC each, fired evenly.",
+        )
+        for count in (1, 2) if self._place.quick else (1, 2, 4):
+            table.rows.append(self._so_many(count, 4.0 if self._place.quick else 12.0))
+        self.part.tables.append(table)
+
+    def _so_many(self, count: int, seconds: float) -> list[object]:
+        data = self._place.stocked(f"cameras{count}")
+        names = [f"cam{number + 1}" for number in range(count)]
+        config = self._place.settings(data, names)
+        settings = load_settings(config)
+        times: list[float] = []
+        programs: list[Running] = []
+        with all_stopped(programs):
+            programs += [self._place.start_line(config, name) for name in names]
+            before = sum(cpu_s(program.pid) for program in programs)
+            began = time.monotonic()
+            threads = [
+                threading.Thread(
+                    target=_drive,
+                    args=(settings.cameras[name].plc_port, place / count, seconds, times),
+                )
+                for place, name in enumerate(names)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            used_s = sum(cpu_s(program.pid) for program in programs) - before
+            spent_s = time.monotonic() - began
+        self.part.series[f"{count} cameras"] = times
+        share = used_s / spent_s / count
+        figures = [ms(percentile(times, p)) for p in (50, 99, 99.9)]
+        return [count, len(times), *figures, f"{used_s / max(1, len(times)):.4f}", f"{share:.0%}"]
+
+
+def _drive(port: int, phase: float, seconds: float, times: list[float]) -> None:
+    """Fire evenly; cameras share the period between them."""
+    plc = Plc(port)
+    period_s = 1 / CAMERA_RATE_HZ
+    began = time.perf_counter()
+    due = began + phase * period_s
+    n = 0
+    while due < began + seconds:
+        time.sleep(max(0.0, due - time.perf_counter()))
+        n += 1
+        try:
+            times.append(plc.trigger(n)[1])
+        except (OSError, ValueError):
+            continue
+        finally:
+            due += period_s
+    plc.close()
+
+
+def run(place: Place) -> Part:
+    """Measure the line."""
+    return LinePart(place).run()
