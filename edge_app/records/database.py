@@ -12,99 +12,24 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_app.inference.judge import Code, Decision
+from edge_app.records.counters import Counters
 from edge_app.records.inspection import Inspection
+from edge_app.records.query import Query
+from edge_app.records.review import Review
+from edge_app.records.schema import prepare
 
 BUSY_MS = 2000
 """The other process holds the write lock for one commit; longer means a sick disk."""
 
 MAX_PAGE = 500
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS inspections (
-    id INTEGER PRIMARY KEY,
-    captured_at REAL NOT NULL,
-    camera TEXT NOT NULL,
-    source TEXT NOT NULL,
-    trigger INTEGER NOT NULL,
-    part TEXT NOT NULL,
-    job INTEGER NOT NULL,
-    model TEXT NOT NULL,
-    decision TEXT NOT NULL,
-    code INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    label TEXT NOT NULL,
-    label_index INTEGER NOT NULL,
-    score REAL NOT NULL,
-    scores TEXT NOT NULL,
-    laps_ms TEXT NOT NULL,
-    total_ms REAL NOT NULL,
-    late_decision TEXT NOT NULL,
-    late_ms REAL NOT NULL,
-    warning INTEGER NOT NULL,
-    image TEXT NOT NULL,
-    test INTEGER NOT NULL,
-    job_crc INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX IF NOT EXISTS inspections_decision ON inspections (decision, id);
-CREATE INDEX IF NOT EXISTS inspections_part ON inspections (part, id) WHERE part <> '';
-CREATE INDEX IF NOT EXISTS inspections_camera ON inspections (camera, id);
-CREATE TABLE IF NOT EXISTS ids (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL);
-INSERT OR IGNORE INTO ids VALUES (1, 1);
-CREATE TABLE IF NOT EXISTS counters (
-    camera TEXT NOT NULL,
-    span TEXT NOT NULL CHECK (span IN ('shift', 'life')),
-    ok INTEGER NOT NULL DEFAULT 0,
-    ng INTEGER NOT NULL DEFAULT 0,
-    review INTEGER NOT NULL DEFAULT 0,
-    none INTEGER NOT NULL DEFAULT 0,
-    missed INTEGER NOT NULL DEFAULT 0,
-    since REAL NOT NULL,
-    last_id INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (camera, span)
-) STRICT;
-"""
+__all__ = ["Counters", "Database"]
 
 COLUMNS = tuple(entry.name for entry in dataclasses.fields(Inspection))
-
-
-@dataclass(slots=True)
-class Counters:
-    """How many inspections of a camera had which verdict.
-
-    Args:
-        camera: Whose.
-        span: `shift` or `life`.
-        ok: Parts that were OK; `ng`, `review` and `none` likewise.
-        missed: Triggers that were refused.
-        since: Wall clock of the start.
-        last_id: The newest inspection that is counted.
-    """
-
-    camera: str
-    span: str
-    ok: int = 0
-    ng: int = 0
-    review: int = 0
-    none: int = 0
-    missed: int = 0
-    since: float = field(default_factory=time.time)
-    last_id: int = 0
-
-    @property
-    def total(self) -> int:
-        """Inspections answered: the sum of the four verdicts, always."""
-        return self.ok + self.ng + self.review + self.none
-
-    def count(self, decision: Decision, inspection_id: int) -> None:
-        """Count one answer."""
-        name = decision.name.lower()
-        setattr(self, name, getattr(self, name) + 1)
-        self.last_id = inspection_id
 
 
 class Database:
@@ -124,21 +49,11 @@ class Database:
         )
         try:
             self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(SCHEMA)
-            self._add_new_columns()
+            prepare(self._connection)
         except sqlite3.Error:
             self._connection.close()
             raise
-
-    def _add_new_columns(self) -> None:
-        """Records of an older Lineside lack what came later."""
-        known = {row["name"] for row in self._connection.execute("PRAGMA table_info(inspections)")}
-        if "job_crc" not in known:
-            self._connection.execute(
-                "ALTER TABLE inspections ADD COLUMN job_crc INTEGER NOT NULL DEFAULT 0"
-            )
 
     def close(self) -> None:
         """Close the connection."""
@@ -190,41 +105,76 @@ class Database:
         *,
         limit: int = 50,
         before_id: int | None = None,
-        decision: str = "",
-        part: str = "",
-        camera: str = "",
-        job: int | None = None,
-        since: float | None = None,
-        until: float | None = None,
+        query: Query | None = None,
+        **filters: Any,
     ) -> list[Inspection]:
-        """Newest first, by id.
+        """Newest first, by the time of their exposure.
 
         Args:
             limit: At most this many, and at most `MAX_PAGE`.
-            before_id: Only ids below this one: how a reader pages on.
-            decision: OK, NG, REVIEW or NONE; empty for all.
-            part: Exactly this part id; empty for all.
-            camera: Exactly this camera; empty for all.
-            job: Exactly this job.
-            since: Exposed at or after this wall-clock time.
-            until: Exposed before this wall-clock time.
+            before_id: Only those that come behind this one: how a reader pages on.
+            query: Which.
+            filters: The fields of a `Query`, in its place.
+
+        Raises:
+            KeyError: There is no inspection `before_id`.
         """
-        conditions = {
-            "id < ?": before_id,
-            "decision = ?": decision or None,
-            "part = ?": part or None,
-            "camera = ?": camera or None,
-            "job = ?": job,
-            "captured_at >= ?": since,
-            "captured_at < ?": until,
-        }
-        used = {text: value for text, value in conditions.items() if value is not None}
-        where = " AND ".join(used) or "1"
+        where, values = (query or Query(**filters)).where()
+        if before_id is not None:
+            where += " AND (captured_at, id) < (?, ?)"
+            values += [self._captured_at(before_id), before_id]
         rows = self._connection.execute(
-            f"SELECT * FROM inspections WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 - conditions are ours
-            (*used.values(), max(1, min(limit, MAX_PAGE))),
+            f"SELECT * FROM inspections WHERE {where} "  # noqa: S608 - conditions are ours
+            "ORDER BY captured_at DESC, id DESC LIMIT ?",
+            (*values, max(1, min(limit, MAX_PAGE))),
         )
         return [_inspection(row) for row in rows]
+
+    def every(self, query: Query) -> Iterator[Inspection]:
+        """All that the query asks for, newest first, however many.
+
+        Read page by page: a reader who takes hours holds up no writer.
+        """
+        before_id: int | None = None
+        while page := self.inspections(limit=MAX_PAGE, before_id=before_id, query=query):
+            yield from page
+            before_id = page[-1].id
+
+    def _captured_at(self, inspection_id: int) -> float:
+        row = self._connection.execute(
+            "SELECT captured_at FROM inspections WHERE id = ?", (inspection_id,)
+        ).fetchone()
+        if row is None:
+            raise KeyError(inspection_id)
+        return float(row["captured_at"])
+
+    def add_review(self, inspection_id: int, verdict: str, person: str, note: str) -> Review:
+        """Append what a person says of an inspection; what was decided stays as it was.
+
+        Raises:
+            KeyError: There is no such inspection.
+        """
+        self._captured_at(inspection_id)
+        review = Review(inspection_id, verdict, person, note, time.time())
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO reviews (inspection, verdict, person, note, at) "
+                "VALUES (:inspection, :verdict, :person, :note, :at)",
+                dataclasses.asdict(review),
+            )
+        return review
+
+    def reviews(self, inspection_ids: Iterable[int]) -> dict[int, list[Review]]:
+        """Reviews by inspection, oldest first; at most `MAX_PAGE` inspections are looked up."""
+        ids = list(inspection_ids)[:MAX_PAGE]
+        marks = ", ".join("?" * len(ids))
+        found: dict[int, list[Review]] = {}
+        statement = f"SELECT * FROM reviews WHERE inspection IN ({marks}) ORDER BY id"  # noqa: S608 - only marks
+        for row in self._connection.execute(statement, ids):
+            values = dict(row)
+            del values["id"]
+            found.setdefault(row["inspection"], []).append(Review(**values))
+        return found
 
     def latest(self, camera: str) -> Inspection | None:
         """The camera's newest inspection, or None."""
@@ -252,7 +202,8 @@ class Database:
         # A shot is committed before it is counted: add what was committed since.
         found = self._connection.execute(
             "SELECT lower(decision) AS name, count(*) AS count, max(id) AS last_id "
-            "FROM inspections WHERE camera = ? AND id > ? AND NOT test GROUP BY decision",
+            # The plus keeps SQLite from searching by camera: few rows have newer ids.
+            "FROM inspections WHERE +camera = ? AND id > ? AND NOT test GROUP BY decision",
             (camera, stored.last_id),
         )
         for name, count, last_id in found.fetchall():

@@ -13,9 +13,9 @@ from edge_app.inference.budget import Deadline
 from edge_app.web.request import ARRIVED_AT
 
 
-def predict(device: Device, budget_ms: float | None = None, **kwargs: Any) -> Any:
+def predict(device: Device, budget_ms: float = 200, **kwargs: Any) -> Any:
     """Post a red picture."""
-    headers = {} if budget_ms is None else {"X-Deadline-Ms": str(budget_ms)}
+    headers = {"X-Deadline-Ms": str(budget_ms)}
     return device.client.post(
         "/predict", data=picture(), content_type="image/png", headers=headers, **kwargs
     )
@@ -80,13 +80,14 @@ def test_a_stall_of_one_model_leaves_the_others_alone(device: Device) -> None:
     """Each model has its own lane."""
     device.install("shades")
     device.engines.start()
-    predict(device)
     assert device.client.post("/predict/shades", data=picture()).status_code == 200
-    shades = device.uploads.door.enter("shades", Deadline.start(60_000))
+    stalled = device.uploads.door.enter("shades", Deadline.start(60))
+    time.sleep(0.2)
 
-    assert predict(device).status_code == 200
+    assert device.client.post("/predict/shades", data=picture()).status_code == 503
+    assert predict(device, 5000).status_code == 200
 
-    device.uploads.door.leave(shades)
+    device.uploads.door.leave(stalled)
     device.engines.stop()
 
 

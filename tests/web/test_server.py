@@ -197,8 +197,9 @@ def test_an_answer_under_way_gets_out(device: Device, server: Server) -> None:
 def test_a_stall_keeps_no_page_waiting(device: Device, server: Server) -> None:
     """However many uploads wait for a stalled model, health answers."""
     device.model.go_on.clear()
+    upload = {"body": picture(), "headers": {"X-Deadline-Ms": "300"}}
     clients = [
-        threading.Thread(target=ask, args=(server, "POST", "/predict"), kwargs={"body": picture()})
+        threading.Thread(target=ask, args=(server, "POST", "/predict"), kwargs=upload)
         for _ in range(30)
     ]
     for client in clients:
@@ -209,7 +210,7 @@ def test_a_stall_keeps_no_page_waiting(device: Device, server: Server) -> None:
     status, _ = ask(server)
 
     assert status == 200
-    assert time.monotonic() - began < 0.15
+    assert time.monotonic() - began < 0.25
     for client in clients:
         client.join()
 
