@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,12 +231,19 @@ def unpack_bundle(content: bytes) -> ModelBundle:
         raise BundleError("the model file is damaged or cut short: its checksum does not match")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MAX_FILE_BYTES:
+                raise BundleError(f"the model file unpacks to {unpacked} bytes; that is no model")
             document = json.loads(archive.read(SPEC_NAME))
             names = archive.namelist()
             golden = _unpack_golden(archive.read(GOLDEN_NAME)) if GOLDEN_NAME in names else None
         flatbuffer = content[: int(document["flatbuffer"]["bytes"])]
         expected = document["flatbuffer"]["sha256"]
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError) as error:
+    # What zip and numpy raise on a file that was made to break them.
+    except (
+        *(zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, OSError),
+        *(EOFError, NotImplementedError, RuntimeError),
+    ) as error:
         raise BundleError(f"the model file can't be taken apart: {error}") from error
     if hashlib.sha256(flatbuffer).hexdigest() != expected:
         raise BundleError("the model inside the file is not the one that lineside.json describes")
