@@ -244,8 +244,10 @@ def activate(values: Array, activation: Activation) -> NDArray[np.float64]:
     """Scores 0..1 of a network's last values; softmax goes over the last axis."""
     wide = values.astype(np.float64)
     if activation == "softmax":
-        powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+        # Infinite outputs become NaN here, and the prediction is told to be unsound.
+        with np.errstate(invalid="ignore"):
+            powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
     if activation == "sigmoid":
         return np.asarray(1 / (1 + np.exp(-np.clip(wide, -60, 60))))
     return wide
