@@ -59,11 +59,11 @@ class Feed:
             read_at, known = self._newest.get(camera, (0.0, []))
             behind = not known or known[0].id < last_id
             if behind or time.monotonic() - read_at > REREAD_S:
-                known = self._read(camera, known)
+                known = self._read(camera, last_id, known)
                 self._newest[camera] = (time.monotonic(), known)
             return known
 
-    def _read(self, camera: str, known: list[Inspection]) -> list[Inspection]:
+    def _read(self, camera: str, last_id: int, known: list[Inspection]) -> list[Inspection]:
         try:
             database = Database(self._database_path)
         except (sqlite3.Error, OSError) as error:
@@ -71,13 +71,16 @@ class Feed:
             return known
         try:
             found = database.inspections(limit=KEPT, camera=camera)
+            # Records come by their time; after a clock was set back the newest is elsewhere.
+            newest = database.inspection(last_id)
         except sqlite3.Error as error:
             self._failing = f"the records can't be read: {error}"
             return known
         finally:
             database.close()
         self._failing = ""
-        return found
+        by_id = {i.id: i for i in [*known, *found, *([newest] if newest else [])]}
+        return sorted(by_id.values(), key=lambda inspection: -inspection.id)[:KEPT]
 
 
 def _last_id(state: dict[str, Any]) -> int:

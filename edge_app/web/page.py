@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, jsonify, redirect, render_template, request
+from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from edge_app.lines import Lines
-from edge_app.web.errors import ApiError
 from edge_app.web.feed import Feed
+from edge_app.web.live import live_routes, preview_route
 from edge_app.web.panel import panel_view
 from edge_app.web.stills import Stills
 from edge_app.web.words import (
@@ -82,39 +82,9 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
         _keep(response, COOKIE_THEME, request.args.get("theme"), THEMES)
         return response
 
-    _live_routes(blueprint, lines, feed, Stills(lines))
+    live_routes(blueprint, lines, feed, Stills(lines))
+    preview_route(blueprint, data_dir / "records.db")
     return blueprint
-
-
-def _live_routes(blueprint: Blueprint, lines: Lines, feed: Feed, stills: Stills) -> None:
-    """What is asked for several times a second; one look at the line serves all viewers."""
-
-    @blueprint.get("/page/live")
-    def live() -> ResponseReturnValue:
-        after = request.args.get("after", "0")
-        if not (after.isascii() and after.isdecimal() and len(after) < 20):
-            raise ApiError(400, "bad_filter", f"after: expected an id, got {after[:40]!r}")
-        camera = _known(lines, request.args.get("camera", ""))
-        response = jsonify(feed.to_json(camera, int(after)))
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    @blueprint.get("/page/cameras/<name>/live.jpg")
-    def live_picture(name: str) -> ResponseReturnValue:
-        """The newest picture; 304 when it is the one the viewer has, 204 when there is none."""
-        still = stills.newest(_known(lines, name))
-        if not still.jpeg:
-            return Response(status=204, headers={"Cache-Control": "no-store"})
-        response = Response(still.jpeg, content_type="image/jpeg")
-        response.headers["Cache-Control"] = "no-cache"
-        response.set_etag(still.mark)
-        return response.make_conditional(request)
-
-
-def _known(lines: Lines, name: str) -> str:
-    if name not in lines.names:
-        raise ApiError(404, "unknown_camera", f"there is no camera {name[:40]!r}")
-    return name
 
 
 def _camera(lines: Lines) -> str:
