@@ -31,14 +31,16 @@ class AppStatus:
         loaded = self._uploads.engines.peek()
         model = loaded.label if loaded else None
         down = [name for name in self._lines.names if not self._lines.state(name).to_json()["up"]]
-        healthy = model is not None and not down and not self._uploads.recorder.failing
+        problem = self._uploads.engines.problem()
+        failing = self._uploads.recorder.failing
+        healthy = model is not None and not (problem or down or failing)
         return {
             "status": "ok" if healthy else "degraded",
             "model_loaded": model is not None,
             "model": model,
-            "reason": self._uploads.engines.problem(),
+            "reason": problem,
             "lines_down": down,
-            "records": self._uploads.recorder.failing or "ok",
+            "records": failing or "ok",
             "version": self._version,
         }, model is not None
 
