@@ -25,6 +25,9 @@ BORE, HUB, GROOVE, RIM = 0.27, 0.46, (0.555, 0.592), 0.962
 HOLES, HOLE_CIRCLE, HOLE_RADIUS, HOLE_BEVEL = 6, 0.77, 0.086, 0.017
 HUB_HEIGHT, THICKNESS, CAMERA_HEIGHT = 0.16, 0.30, 4.5
 
+HANDLING_MARK = 0.2
+"""Contrast up to which a line is a mark of handling that a good part may have."""
+
 # Surface by radius: (radius, slope outward, reflectance, height). Between them it is linear.
 PROFILE = (
     (0.000, 0.00, 0.40, HUB_HEIGHT),
@@ -192,7 +195,7 @@ class Window:
         grid = rng.standard_normal((cells, cells), dtype=np.float32)
         return _field(cv2.resize(grid, (self.fine, self.fine), interpolation=cv2.INTER_CUBIC))
 
-    def around(self, texture: Field) -> Field:
+    def around(self, texture: NDArray[Any]) -> Field:
         """A texture whose rows are radii 0..1.2 and whose columns are the part's own angle."""
         rows, columns = texture.shape
         wrapped = np.hstack([texture, texture[:, :1]])
@@ -230,36 +233,61 @@ class Drawing:
         metal: Radiance of steel, of the lamp's colour.
         ground: Share of the belt's radiance that shows through bore and holes.
         cover: 1 where the part is, 0 beside it.
+        spoiled: 1 where it has a flaw.
     """
 
     metal: Field
     ground: Field
     cover: Field
+    spoiled: Field
 
 
-def draw_part(window: Window, finish: Finish, flaws: Flaws, lights: Sequence[Light]) -> Drawing:
-    """Draw a part.
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A turned part before it was drilled: what all parts of one scene share.
+
+    Args:
+        window: The pixels it is drawn on.
+        metal: Radiance of the turned surface.
+        dirt: What stains, dust and the marking leave of it, 0..1.
+        lamp: The strongest light.
+    """
+
+    window: Window
+    metal: Field
+    dirt: Field
+    lamp: Light
+
+
+def draw_blank(window: Window, finish: Finish, lights: Sequence[Light]) -> Blank:
+    """Turn and light a part.
 
     Args:
         window: The pixels to draw.
         finish: What the metal is like.
-        flaws: What is wrong with it.
         lights: Lamps, the strongest first.
     """
     slope, shine = _surface(window, finish)
-    hole, bevel = _holes(window, flaws)
-    grain = np.random.default_rng(flaws.grain)
-    broken, gone = _chips(window, flaws.chips, grain)
     metal = _surroundings(window)
     for light in lights:
         metal += _sheen(window, light, slope, finish.gloss) * (1 - _hub_shadow(window, light))
-    metal *= shine
-    _bevels(metal, bevel, lights[0])
-    _marks(metal, window, finish, 1 - hole)
+    return Blank(window, metal * shine, _dirt(window, finish), lights[0])
+
+
+def draw_part(blank: Blank, flaws: Flaws) -> Drawing:
+    """Drill a part, and spoil it as the flaws say."""
+    window, metal = blank.window, blank.metal.copy()
+    hole, bevel, missing = _holes(window, flaws)
+    grain = np.random.default_rng(flaws.grain)
+    broken, gone = _chips(window, flaws.chips, grain)
+    _bevels(metal, bevel, blank.lamp)
+    metal *= 1 - (1 - hole) * (1 - blank.dirt)
     _break(metal, window, broken, grain)
-    _scratches(metal, window, flaws, (1 - hole) * (1 - broken))
-    ground = _open(metal, window, hole, lights[0])
-    return Drawing(metal, ground, window.softly(window.r - 1) * (1 - gone))
+    scored = _scratches(metal, window, flaws, (1 - hole) * (1 - broken))
+    ground = _open(metal, window, hole, blank.lamp)
+    cover = window.softly(window.r - 1)
+    spoiled = np.maximum(np.maximum(broken, gone) * cover, np.maximum(scored, missing))
+    return Drawing(metal, ground, cover * (1 - gone), spoiled)
 
 
 def _surface(window: Window, finish: Finish) -> tuple[Field, Field]:
@@ -314,8 +342,8 @@ def _hub_shadow(window: Window, light: Light) -> Field:
     return _field(0.85 * shadow * (window.r > HUB + 0.012))
 
 
-def _holes(window: Window, flaws: Flaws) -> tuple[Field, tuple[Field, Field, Field]]:
-    """Coverage of the bolt holes; and of their bevels with the direction away from the centre."""
+def _holes(window: Window, flaws: Flaws) -> tuple[Field, tuple[Field, Field, Field], Field]:
+    """Coverage of bolt holes; of their bevels with the way out; of holes that are missing."""
     pitch = 2 * np.pi / HOLES
     number = np.mod(np.rint(window.own_angle / np.float32(pitch)).astype(np.int32), HOLES)
     sizes = _field([flaws.holes.get(i, 1.0) for i in range(HOLES)]) * np.float32(HOLE_RADIUS)
@@ -328,7 +356,8 @@ def _holes(window: Window, flaws: Flaws) -> tuple[Field, tuple[Field, Field, Fie
     hole = window.softly(distance - radius) * drilled
     bevel = window.softly(distance - radius - np.float32(HOLE_BEVEL)) * drilled - hole
     safe = np.maximum(distance, 1e-3)
-    return _field(hole), (_field(bevel), away_x / safe, away_y / safe)
+    missing = (distance < HOLE_RADIUS) & (radius < HOLE_RADIUS * 0.99)
+    return _field(hole), (_field(bevel), away_x / safe, away_y / safe), _field(missing)
 
 
 def _bevels(metal: Field, bevel: tuple[Field, Field, Field], light: Light) -> None:
@@ -343,7 +372,7 @@ def _blend(metal: Field, cover: Field, value: Field | float) -> None:
     metal += cover * (value - metal)
 
 
-def _marks(metal: Field, window: Window, finish: Finish, face: Field) -> None:
+def _dirt(window: Window, finish: Finish) -> Field:
     """What every part has: stains of oil, specks of dust and a marking."""
     stain = np.clip(window.clouds(7, window.rng) - 0.6, 0, 1.2) * np.float32(finish.stain)
     text = _marking(window, finish.marking)
@@ -353,8 +382,7 @@ def _marks(metal: Field, window: Window, finish: Finish, face: Field) -> None:
         spot = window.rng.integers(0, window.fine * 16, 2)
         size, strength = int(window.rng.integers(8, 26)), int(window.rng.integers(40, 170))
         cv2.circle(specks, (int(spot[0]), int(spot[1])), size, (strength,), -1, cv2.LINE_AA, 4)
-    darker = darker * (1 - _field(specks) / 255)
-    metal *= 1 - face * (1 - darker)
+    return _field(darker * (1 - _field(specks) / 255))
 
 
 def _marking(window: Window, text: str) -> Field:
@@ -363,7 +391,7 @@ def _marking(window: Window, text: str) -> Field:
     place = (86, 600 - int(600 * 0.705 / 1.2))
     cv2.putText(strip, text, place, cv2.FONT_HERSHEY_PLAIN, 1.9, (255,), 2, cv2.LINE_AA)
     # Read from outside, the letters' feet point to the bore.
-    return window.around(_field(strip[::-1]) / 255)
+    return window.around(strip[::-1]) / 255
 
 
 def _chips(
@@ -399,8 +427,9 @@ def _break(metal: Field, window: Window, broken: Field, rng: np.random.Generator
     metal += edge * np.float32(0.7 * level)
 
 
-def _scratches(metal: Field, window: Window, flaws: Flaws, face: Field) -> None:
-    """Score lines throw the light elsewhere: dark in the sheen, bright outside it."""
+def _scratches(metal: Field, window: Window, flaws: Flaws, face: Field) -> Field:
+    """Score lines throw the light elsewhere; where those are that make a part scrap."""
+    scored = np.zeros_like(face)
     middle = np.float32(np.median(metal[::4, ::4]))
     rng = np.random.default_rng(flaws.grain)
     for scratch in flaws.scratches:
@@ -414,9 +443,13 @@ def _scratches(metal: Field, window: Window, flaws: Flaws, face: Field) -> None:
             cv2.line(line, start.tolist(), end.tolist(), color, width, cv2.LINE_AA, 4)
         cover = _field(cv2.GaussianBlur(line, (0, 0), 0.7)) / 255 * face
         lip = np.roll(cover, (1, 1), (0, 1)) * (1 - cover) * face
+        # Dark in the sheen, bright outside it.
         rise = np.where(metal > 0.8 * middle, -0.75 * metal, 0.5 * metal + 0.7 * middle)
         metal += cover * rise * np.float32(scratch.contrast)
         metal *= 1 - lip * np.float32(0.45 * scratch.contrast)
+        if scratch.contrast > HANDLING_MARK:
+            scored = np.maximum(scored, cover)
+    return scored
 
 
 def _open(metal: Field, window: Window, hole: Field, light: Light) -> Field:

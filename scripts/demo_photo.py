@@ -7,6 +7,7 @@ picture, and no two numbers share one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from demo_part import (
     Pose,
     Scratch,
     Window,
+    draw_blank,
     draw_part,
     on_face,
 )
@@ -42,11 +44,13 @@ class Photo:
         label: What the part is, one of `CLASSES`.
         image: Height x width x 3, uint8, blue-green-red, before compression.
         quality: Of the JPEG the camera makes of it, 0..100.
+        spoiled: Height x width, 255 where the part has a flaw: for training only.
     """
 
     label: str
     image: NDArray[np.uint8]
     quality: int
+    spoiled: NDArray[np.uint8]
 
     def jpeg(self) -> bytes:
         """The file that the camera sends."""
@@ -54,25 +58,39 @@ class Photo:
         return content.tobytes()
 
 
-def take_photo(label: str, seed: int, number: int) -> Photo:
-    """Photograph a part of a class.
+class Scene:
+    """A belt, its lamps and one part's blank; every class can be photographed on it.
 
     Args:
-        label: One of `CLASSES`.
         seed: Of a whole series.
-        number: Of the scene in its series: belt, light, pose and metal follow from it,
-            and are the same for every class.
+        number: Of the scene in its series.
     """
-    rng = np.random.default_rng([seed, number])
-    pose, lights = _pose(rng), _lights(rng)
-    belt = _belt(rng, lights[0])
-    window = Window(pose, rng)
-    # Flaws have numbers of their own: the same part without them is the same to the last grain.
-    flaws = _flaws(label, np.random.default_rng([seed, number, CLASSES.index(label)]))
-    drawing = draw_part(window, _finish(rng), flaws, lights)
-    tint = 1 + np.array([1.0, 0.0, -1.0]) * rng.uniform(-0.03, 0.05)
-    scene = _lay(belt, window, drawing, lights, tint.astype(np.float32))
-    return Photo(label, _expose(scene, rng), int(rng.integers(74, 95)))
+
+    def __init__(self, seed: int, number: int) -> None:
+        self._seeds = [seed, number]
+        rng = np.random.default_rng(self._seeds)
+        pose, self._lights = _pose(rng), _lights(rng)
+        self._belt = _belt(rng, self._lights[0])
+        self._tint = _field(1 + np.array([1.0, 0.0, -1.0]) * rng.uniform(-0.03, 0.05))
+        self._blank = draw_blank(Window(pose, rng), _finish(rng), self._lights)
+
+    def photo(self, label: str) -> Photo:
+        """Photograph a part of a class."""
+        flaws = _flaws(label, np.random.default_rng([*self._seeds, CLASSES.index(label)]))
+        drawing = draw_part(self._blank, flaws)
+        scene = _lay(self._belt, self._blank.window, drawing, self._lights, self._tint)
+        camera = np.random.default_rng([*self._seeds, len(CLASSES)])
+        image, quality = _expose(scene, camera), int(camera.integers(74, 95))
+        return Photo(label, image, quality, _map(self._blank.window, drawing.spoiled))
+
+
+def take_photo(label: str, seed: int, number: int) -> Photo:
+    """The photograph of a class on one scene: see `Scene`."""
+    return Scene(seed, number).photo(label)
+
+
+def _field(values: Any) -> Field:
+    return np.asarray(values, dtype=np.float32)
 
 
 def _pose(rng: np.random.Generator) -> Pose:
@@ -157,7 +175,7 @@ def _path(rng: np.random.Generator) -> Field:
     moves = np.stack([np.cos(headings), np.sin(headings)], axis=1) * (length / len(steps))
     points = moves.cumsum(axis=0)
     points += np.array([np.cos(angle), np.sin(angle)]) * radius - points.mean(axis=0)
-    return np.asarray(points, dtype=np.float32)
+    return _field(points)
 
 
 def _chip(rng: np.random.Generator) -> Chip:
@@ -223,23 +241,36 @@ def _lay(
     return scene
 
 
+def _map(window: Window, layer: Field) -> NDArray[np.uint8]:
+    """A layer of the part's window as a grey picture of the photograph's size."""
+    side = window.side_px
+    whole = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
+    part = cv2.resize(layer, (side, side), interpolation=cv2.INTER_AREA) * 255
+    whole[window.top : window.top + side, window.left : window.left + side] = part
+    return whole
+
+
 def _shade(whole: Field, radius_px: float, lights: tuple[Light, ...]) -> Field:
     """Share of light that the part takes from the belt around it."""
     total = sum(light.strength for light in lights)
-    shade = np.zeros_like(whole)
+    # Soft enough to be worked out at half the size.
+    small = WIDTH_PX // 2, HEIGHT_PX // 2
+    half = cv2.resize(whole, small, interpolation=cv2.INTER_AREA)
+    shade = np.zeros_like(half)
     for light in lights:
-        x, y = (length * radius_px for length in light.cast(0.26))
-        moved = cv2.warpAffine(whole, np.array([[1, 0, x], [0, 1, y]]), (WIDTH_PX, HEIGHT_PX))
-        soft = cv2.GaussianBlur(moved, (0, 0), 2.0 + 3.0 * light.spread)
-        shade += np.float32(light.strength / total) * soft
-    contact = cv2.GaussianBlur(whole, (0, 0), 5)
-    return np.asarray(1 - (1 - 0.78 * shade) * (1 - 0.45 * contact), dtype=np.float32)
+        x, y = (length * radius_px / 2 for length in light.cast(0.26))
+        moved = cv2.warpAffine(half, np.array([[1, 0, x], [0, 1, y]]), small)
+        soft = cv2.GaussianBlur(moved, (0, 0), 1.0 + 1.5 * light.spread)
+        shade = shade + np.float32(light.strength / total) * soft
+    contact = cv2.GaussianBlur(half, (0, 0), 2.5)
+    taken = 1 - (1 - 0.78 * shade) * (1 - 0.45 * contact)
+    return _field(cv2.resize(taken, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR))
 
 
 def _expose(scene: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     """What lens, sensor and the camera's own processing make of the scene."""
     exposure = rng.uniform(0.6, 1.35)
-    scene = scene * (exposure * _vignette(rng))[:, :, None]
+    scene = np.maximum(scene, 0) * (exposure * _vignette(rng))[:, :, None]
     cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.35, 1.0), scene)
     if rng.random() < 0.5:
         cv2.blur(scene, (int(rng.integers(2, 4)), 1), scene)
@@ -247,18 +278,27 @@ def _expose(scene: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     # colours of the sensor's pattern smears it a little.
     noise = rng.standard_normal(scene.shape, dtype=np.float32)
     cv2.GaussianBlur(noise, (0, 0), 0.55, noise)
-    gain = rng.uniform(0.3, 1.0)
-    scene = scene + noise * gain * np.sqrt(np.maximum(scene, 0) * 0.0016 + 0.00002)
+    noise *= np.sqrt(scene * np.float32(0.0016) + np.float32(0.00002))
+    scene += noise * np.float32(rng.uniform(0.3, 1.0))
+    # The root spends the table's steps where the eye sees them.
+    steps = (np.sqrt(np.clip(scene, 0, 3.99)) * np.float32(1024)).astype(np.int32)
+    tones = _tones(rng)
+    channels = [np.take(tones[i], steps[:, :, i]) for i in range(3)]
+    return np.asarray(np.stack(channels, axis=2), dtype=np.uint8)
+
+
+def _tones(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Pixel value of each channel by the root of its light, in steps of 1/1024."""
+    light = (np.arange(2048) / 1024) ** 2
     # A shoulder instead of hard clipping, then the usual gamma and a little contrast.
-    toned = 1 - np.exp(-1.5 * np.maximum(scene, 0))
-    shown = np.power(toned, np.float32(1 / 2.2))
-    shown = shown + rng.uniform(0.03, 0.09) * np.sin((shown - 0.5) * 6.283)
+    shown = (1 - np.exp(-1.5 * light)) ** (1 / 2.2)
+    shown += rng.uniform(0.03, 0.09) * np.sin((shown - 0.5) * 2 * np.pi)
     balance = 1 + rng.uniform(-0.012, 0.012, 3)
-    return np.asarray(np.clip(shown * balance * 255, 0, 255), dtype=np.uint8)
+    return np.asarray(np.clip(balance[:, None] * shown * 255 + 0.5, 0, 255), dtype=np.uint8)
 
 
 def _vignette(rng: np.random.Generator) -> Field:
     x = (np.arange(WIDTH_PX) - WIDTH_PX / 2) / WIDTH_PX
     y = (np.arange(HEIGHT_PX) - HEIGHT_PX / 2) / WIDTH_PX
     away = x[None, :] ** 2 + y[:, None] ** 2
-    return np.asarray(1 - rng.uniform(0.3, 1.1) * away, dtype=np.float32)
+    return _field(1 - rng.uniform(0.3, 1.1) * away)
