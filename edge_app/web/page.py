@@ -26,7 +26,7 @@ from edge_app.web.words import (
 )
 
 WORDS_PATH = Path(__file__).parent / "static" / "words.json"
-VIEWS = (("line", "/"), ("records", "/records"), ("try", "/try"))
+VIEWS = (("line", "/"), ("records", "/records"), ("try", "/try"), ("system", "/system"))
 """The views of the page, in the order of its menu."""
 
 YEAR_S = 365 * 24 * 3600
@@ -66,6 +66,10 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
     @blueprint.get("/try")
     def try_view() -> ResponseReturnValue:
         return render_template("try.html")
+
+    @blueprint.get("/system")
+    def system_view() -> ResponseReturnValue:
+        return render_template("system.html")
 
     @blueprint.get("/panel")
     def panel() -> ResponseReturnValue:

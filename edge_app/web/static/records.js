@@ -81,4 +81,6 @@ form.addEventListener("input", () => {
 });
 byId("more").addEventListener("click", () => load(true));
 fromAddress();
+// On a phone the filters fold away; a filter that is set is never hidden.
+byId("extra").open = innerWidth > 999 || filters().some(([name]) => name !== "verdict");
 changed();

@@ -1,0 +1,74 @@
+// The system: how each part is, in plain words, and since when.
+
+import { get } from "./api.js";
+import { byId, h, icon, say } from "./dom.js";
+import { has, ms, number, span, t } from "./words.js";
+
+const EVERY_MS = 2000;
+
+/** One fact: good, bad, or only to be known. */
+const row = (name, state, said) =>
+  h("li", { "data-state": state }, icon(state === "bad" ? "down" : state === "good" ? "ok" : "none", "shape"), h("b", {}, name), h("span", {}, said));
+
+const kept = (name, failing) => row(name, failing ? "bad" : "good", failing || t("system.fine"));
+
+function lineRows(line) {
+  if (!line.up) {
+    const since = line.down_s === null ? "" : t("ago", { age: span(line.down_s) });
+    return [row(t("system.program"), "bad", [t("system.silent"), since, line.reason].filter(Boolean).join(" · "))];
+  }
+  const { status } = line;
+  const { source, latency_ms: latency } = status;
+  const live = source.state === "live";
+  const late = latency.p99 >= status.deadline_ms;
+  return [
+    row(t("system.program"), status.closed ? "bad" : "good", status.closed ? status.closed.reason : t("system.runs", { age: span(status.uptime_s) })),
+    row(t("camera"), live ? "good" : "bad", live ? t("system.live", { n: number(source.frames ?? 0), again: number(source.reconnects ?? 0) }) : t("picture.lost", { reason: source.reason })),
+    row(t("fact.job"), status.model ? "good" : "bad", `${status.job} ${status.job_name} · ${status.model} · ${status.runtime} × ${status.threads}`),
+    row(t("latency"), late ? "bad" : "good", t("system.latency", { p50: ms(latency.p50), p99: ms(latency.p99), most: ms(latency.max), n: number(latency.count), budget: number(status.deadline_ms) })),
+    kept(t("view.records"), status.records.failing),
+    kept(t("system.pictures"), status.pictures.failing),
+    row(t("system.room"), "note", t("system.megabytes", { n: number(status.pictures.kept_bytes / 1e6, 1) })),
+    ...(status.warning && has(`code.${status.warning}`) ? [row(t("system.warning"), "bad", t(`code.${status.warning}`))] : []),
+  ];
+}
+
+function appRows(doc) {
+  const refused = Object.values(doc.uploads?.refused ?? {}).reduce((sum, count) => sum + count, 0);
+  return [
+    row("Lineside", "note", `${doc.version} · ${t("system.runs", { age: span(doc.uptime_s) })}`),
+    row(t("system.model"), doc.model_loaded ? "good" : "bad", doc.model_loaded ? doc.model : doc.reason),
+    kept(t("view.records"), doc.records === "ok" ? "" : doc.records),
+    row(t("system.uploads"), "note", t("system.refused", { n: number(refused) })),
+    row(t("system.runtimes"), "note", Object.entries(doc.runtimes).map(([name, version]) => `${name} ${version}`).join(", ") || String(doc.runtimes)),
+    ...boxRows(doc.box),
+  ];
+}
+
+function boxRows(box) {
+  if (!box) return [];
+  const rows = [];
+  const { celsius, throttled } = box.heat ?? {};
+  if (celsius !== null && celsius !== undefined) rows.push(row(t("system.heat"), throttled ? "bad" : "good", `${number(celsius)} °C ${throttled ?? ""}`));
+  if (box.free_bytes !== undefined) rows.push(row(t("system.disk"), "note", t("system.free", { n: number(box.free_bytes / 1e9, 1) })));
+  return rows;
+}
+
+const card = (title, rows) => h("section", { class: "card" }, h("h2", {}, title), h("ul", { class: "health-rows" }, ...rows));
+
+async function draw() {
+  try {
+    const doc = await get("/api/v1/status", { within: 1500 });
+    byId("health").replaceChildren(
+      ...Object.entries(doc.lines).map(([name, line]) => card(`${t("view.line")} ${name}`, lineRows(line))),
+      card(t("system.app"), appRows(doc)));
+    byId("health").removeAttribute("data-old");
+    say(byId("system-note"), "");
+  } catch (refused) {
+    byId("health").setAttribute("data-old", "");
+    say(byId("system-note"), refused.message);
+  }
+}
+
+draw();
+setInterval(() => document.hidden || draw(), EVERY_MS);
