@@ -84,6 +84,15 @@ def the_page_is_served() -> str:
     return f"{len(page)} bytes"
 
 
+def the_command_knows_the_device() -> str:
+    """`lineside` works on this device's data, and as the programs' user."""
+    said = run("lineside", "models", "list")
+    assert "flange" in said, said
+    strangers = [path for path in DATA.rglob("*") if path.owner() != "lineside"]
+    assert not strangers, strangers
+    return " ".join(said.split())
+
+
 def the_journal_has_fields() -> str:
     """The log carries the program's name, a priority, and the product's own fields."""
     entries = [e for e in journal("-u", LINE) if e.get("LINESIDE_CAMERA") == "cam1"]
