@@ -229,12 +229,11 @@ def test_arrays_that_do_not_fit_are_refused(data: Path) -> None:
 
 
 REAL_SCRIPT = """
-import json, sys
+import dataclasses, json, sys
 from pathlib import Path
 from edge_app.inference.adopt import adopt
 from edge_app.inference.decode import decode_image, decode_reduced
 from edge_app.inference.engine import Engine
-from edge_app.inference.guess import Told
 from edge_app.inference.preprocess import Roi
 data, runtime = Path(sys.argv[1]), sys.argv[2]
 expected = json.loads((data / "expected.json").read_text())
@@ -253,8 +252,11 @@ for photo in expected["classification"]["top1"]:
     ]
 file = data / expected["detection"]["model"]
 cats = (data / "photos/tfls_cats_and_dogs.jpg").read_bytes()
+ssd = adopt(file.read_bytes(), "ssd")
 for resize in ("stretch", "letterbox"):
-    engine = Engine(adopt(file.read_bytes(), "ssd", Told(resize=resize)), runtime, 1)
+    contract = dataclasses.replace(ssd.spec.contract, resize=resize)
+    spec = dataclasses.replace(ssd.spec, contract=contract)
+    engine = Engine(dataclasses.replace(ssd, spec=spec), runtime, 1)
     image = decode_image(cats)
     boxes = lambda p: [[d.label, d.score, d.x_min, d.y_min, d.x_max, d.y_max] for d in p.detections]
     found[resize] = boxes(engine.predict(image))
@@ -300,7 +302,7 @@ def test_known_answers_come_out_in_every_runtime(data: Path, runtime: str) -> No
         _same_boxes(moved, found[resize + " roi"], tolerance=1)
     # Squeezed less, the model takes cats for other things; the one on the right lies where it did.
     (cat,) = [["", *box[1:]] for box in found["stretch"] if box[0] == "cat" and box[2] > 800]
-    _same_boxes([cat], [["", *box[1:]] for box in found["letterbox"]], tolerance=30)
+    _same_boxes([cat], [["", *box[1:]] for box in found["letterbox"]], tolerance=60)
 
 
 def _same_boxes(wanted: list[list[float]], found: list[list[float]], tolerance: float) -> None:
