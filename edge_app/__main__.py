@@ -23,6 +23,7 @@ from edge_app.records.archive import Archive
 from edge_app.records.ids import Ids, leaser
 from edge_app.records.recorder import Recorder
 from edge_app.status import AppStatus
+from edge_app.tally import Tally
 from edge_app.upload import CAMERA
 from edge_app.uploads import Uploads
 from edge_app.web.factory import create_app
@@ -76,12 +77,13 @@ def run(settings: Settings) -> int:
     store = ModelStore(data_dir / "models")
     engines = Engines(store, _loader(store, settings), lambda: _default_model(settings, store))
     ids = Ids(leaser(database_path))
+    tally = Tally(database_path)
     uploads = Uploads(
         engines=engines,
         door=Door(places=settings.app.threads),
         crew=Crew(CREW),
         ids=ids,
-        recorder=Recorder(database_path, after_commit=ids.refill),
+        recorder=Recorder(database_path, tally.counters, ids.refill),
         archive=Archive(
             data_dir / "images" / CAMERA,
             max_bytes=settings.data.images_max_mb * 1_000_000 // (len(settings.cameras) + 1),
@@ -90,12 +92,14 @@ def run(settings: Settings) -> int:
         ),
         max_bytes=settings.app.max_body_mb * 1_000_000,
         max_pixels=int(settings.app.max_megapixels * 1_000_000),
+        watch=tally.count,
     )
     lines = Lines(settings.socket_dir, list(settings.cameras))
     app = create_app(
         uploads=uploads,
         lines=lines,
         status=AppStatus(uploads, lines),
+        tally=tally,
         data_dir=data_dir,
         settings=settings.app,
     )

@@ -89,6 +89,30 @@ class Job:
         """
         try:
             document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise JobError(f"job {number}: {error}") from error
+        return cls.from_document(number, document)
+
+    def to_document(self) -> dict[str, Any]:
+        """The form the API shows and takes; the number stands in the path."""
+        roi, limits = self.roi, self.limits
+        return {
+            "number": self.number,
+            "name": self.name,
+            "model": self.model,
+            "roi": {side: getattr(roi, side) for side in ROI_SIDES} if roi else None,
+            "limits": limits.to_json() if limits else None,
+            **{name: getattr(self, name) for name in RANGES},
+        }
+
+    @classmethod
+    def from_document(cls, number: int, document: Mapping[str, Any]) -> Job:
+        """Read what `to_document` gave, or a TOML file's tables.
+
+        Raises:
+            JobError: An unknown key, or a value out of range.
+        """
+        try:
             _only(document, ("name", "model", "roi", "limits", *RANGES), "a job")
             roi, limits = document.get("roi"), document.get("limits")
             if roi is not None:
@@ -103,7 +127,7 @@ class Job:
             )
         except KeyError as error:
             raise JobError(f"job {number}: {error.args[0]} is missing") from error
-        except (tomllib.TOMLDecodeError, ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise JobError(f"job {number}: {error}") from error
 
 
@@ -179,5 +203,10 @@ def _only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
 
 
 def _toml(value: Any) -> str:
-    # JSON's text, numbers and lists of them are TOML's too.
+    if isinstance(value, Mapping):
+        entries = [f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items()]
+        return "{ " + ", ".join(entries) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    # JSON's text and numbers are TOML's too.
     return json.dumps(value, ensure_ascii=False)

@@ -12,6 +12,7 @@ from edge_app.engines import UnknownModel
 from edge_app.inference.budget import TooLate
 from edge_app.inference.decode import BadImage
 from edge_app.inference.interpreter import ModelFailed
+from edge_app.jobs import JobError
 from edge_app.lines import LineDown
 from edge_app.models import StoreError
 from edge_app.rows import BadTensor
@@ -23,6 +24,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     BadTensor: (400, "bad_tensor"),
     UnknownModel: (404, "unknown_model"),
     LineDown: (503, "line_down"),
+    JobError: (400, "bad_job"),
     TooLate: (504, "too_late"),
     ModelFailed: (503, "model_failed"),
     StoreError: (503, "store_failed"),

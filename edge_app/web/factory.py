@@ -7,11 +7,19 @@ from pathlib import Path
 from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 
+from edge_app.audit import Audit
 from edge_app.config import AppSettings
+from edge_app.jobs import JobStore
 from edge_app.lines import Lines
 from edge_app.status import AppStatus
+from edge_app.tally import Tally
 from edge_app.uploads import Uploads
+from edge_app.web.cameras import cameras_blueprint
 from edge_app.web.errors import register_errors
+from edge_app.web.export import export_blueprint
+from edge_app.web.inspections import inspections_blueprint
+from edge_app.web.jobs import jobs_blueprint
+from edge_app.web.models import models_blueprint
 from edge_app.web.native import native_blueprint
 from edge_app.web.page import page_blueprint
 from edge_app.web.predict import predict_blueprint
@@ -20,7 +28,13 @@ from edge_app.web.strict_json import StrictJson
 
 
 def create_app(
-    *, uploads: Uploads, lines: Lines, status: AppStatus, data_dir: Path, settings: AppSettings
+    *,
+    uploads: Uploads,
+    lines: Lines,
+    status: AppStatus,
+    tally: Tally,
+    data_dir: Path,
+    settings: AppSettings,
 ) -> Flask:
     """The whole app; a new dialect is one blueprint here."""
     app = Flask("edge_app.web")
@@ -36,10 +50,12 @@ def create_app(
         return jsonify(document), 200 if able else 503
 
     app.register_blueprint(predict_blueprint(uploads, settings))
-    app.register_blueprint(
-        native_blueprint(
-            uploads=uploads, lines=lines, status=status, data_dir=data_dir, settings=settings
-        )
-    )
+    audit, jobs = Audit(data_dir), JobStore(data_dir / "jobs")
+    app.register_blueprint(native_blueprint(status, lines, tally, audit))
+    app.register_blueprint(inspections_blueprint(uploads, data_dir, settings))
+    app.register_blueprint(export_blueprint(data_dir))
+    app.register_blueprint(cameras_blueprint(lines, jobs, audit))
+    app.register_blueprint(jobs_blueprint(jobs, uploads.engines.store, lines, audit))
+    app.register_blueprint(models_blueprint(uploads.engines, lines, audit))
     app.register_blueprint(page_blueprint(lines, data_dir))
     return app

@@ -128,6 +128,17 @@ def decode_base64(text: Any, name: str = IMAGE_FIELD) -> bytes:
         raise ApiError(400, "bad_base64", f"{name} is no base64: {error}") from error
 
 
+def any_image(request: Request) -> bytes:
+    """The picture in a request of any form: multipart, raw, or base64 in JSON.
+
+    Raises:
+        ApiError: There is none.
+    """
+    if is_json(request):
+        return decode_base64(read_json(request).get(IMAGE_FIELD))
+    return image_bytes(request)
+
+
 def image_bytes(request: Request) -> bytes:
     """The picture in a request that is not JSON: a multipart field `image`, or the raw body.
 

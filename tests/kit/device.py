@@ -33,6 +33,7 @@ from edge_app.records.ids import Ids, leaser
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
 from edge_app.status import AppStatus
+from edge_app.tally import Tally
 from edge_app.upload import CAMERA
 from edge_app.uploads import Uploads
 from edge_app.web.factory import create_app
@@ -115,13 +116,14 @@ class Device:
         self.default = "colours"
         self.engines = Engines(self.store, self._load, lambda: self.default)
         ids = Ids(leaser(self.database_path))
+        self.tally = Tally(self.database_path)
         self.seen: list[Inspection] = []
         self.uploads = Uploads(
             engines=self.engines,
             door=Door(places=self.settings.threads),
             crew=Crew(3),
             ids=ids,
-            recorder=Recorder(self.database_path, after_commit=ids.refill),
+            recorder=Recorder(self.database_path, self.tally.counters, ids.refill),
             archive=Archive(
                 data_dir / "images" / CAMERA,
                 max_bytes=10_000_000,
@@ -130,7 +132,7 @@ class Device:
             ),
             max_bytes=self.settings.max_body_mb * 1_000_000,
             max_pixels=int(self.settings.max_megapixels * 1_000_000),
-            watch=self.seen.append,
+            watch=self._watch,
         )
         ids.refill()
         self.lines = Lines(data_dir / "run", list(cameras))
@@ -138,6 +140,7 @@ class Device:
             uploads=self.uploads,
             lines=self.lines,
             status=AppStatus(self.uploads, self.lines),
+            tally=self.tally,
             data_dir=data_dir,
             settings=self.settings,
         )
@@ -182,6 +185,10 @@ class Device:
             return database.inspection(inspection_id)
         finally:
             database.close()
+
+    def _watch(self, inspection: Inspection) -> None:
+        self.seen.append(inspection)
+        self.tally.count(inspection)
 
     def _load(self, _version: object, bundle: ModelBundle) -> Engine:
         return Engine(bundle, "toy", 1, load=lambda *_: self.model)
