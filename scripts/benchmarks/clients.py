@@ -209,7 +209,6 @@ def hey(
     clients: int,
     seconds: float = 0.0,
     requests: int = 0,
-    rate_hz: float = 0.0,
     timeout_s: int = 5,
 ) -> list[Answered]:
     """Load from a compiled generator.
@@ -220,24 +219,63 @@ def hey(
         clients: Connections; a new request goes out on each as soon as it has its answer.
         seconds: How long.
         requests: Or how many.
-        rate_hz: Of all clients together; 0 for as fast as answers come. With clients enough
-            for the rate times the longest answer the load is open-loop.
         timeout_s: After which an answer counts as none (status 0).
 
     Raises:
         Missing: `hey` is not installed.
     """
+    command = _hey(body, clients, timeout_s, 0.0)
+    command += ["-z", f"{seconds}s"] if seconds else ["-n", str(requests)]
+    done = subprocess.run([*command, url], capture_output=True, text=True, check=False)
+    return _answers(done.stdout)
+
+
+def hey_open(
+    url: str, body: tuple[Path, str], *, rate_hz: float, seconds: float, timeout_s: int = 5
+) -> tuple[list[Answered], int]:
+    """An open loop: requests go out at a rate, whatever became of those before.
+
+    All clients of one `hey` fire at the same moments, so several of them run with their
+    starts spread over the period; together they come close to an even stream.
+
+    Returns:
+        The answers, and how many requests were due.
+
+    Raises:
+        Missing: `hey` is not installed.
+    """
+    # As many connections as requests can be under way within 300 ms, and no more than a
+    # server takes.
+    clients = min(180, max(8, round(rate_hz * 0.3)))
+    groups = min(12, clients // 4)
+    each = clients // groups
+    period_s = each * groups / rate_hz
+    processes = []
+    for number in range(groups):
+        command = _hey(body, each, timeout_s, rate_hz / groups)
+        command += ["-cpus", "1", "-z", f"{seconds}s", url]
+        processes.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        )
+        if number < groups - 1:
+            time.sleep(min(0.2, period_s / groups))
+    answers = [answer for process in processes for answer in _answers(process.communicate()[0])]
+    # Each client fires first when a period is over.
+    due = int(seconds / period_s) * each * groups
+    return answers, max(due, len(answers))
+
+
+def _hey(body: tuple[Path, str], clients: int, timeout_s: int, rate_hz: float) -> list[str]:
     program = shutil.which("hey")
     if program is None:
         raise Missing("the load generator is missing: apt install hey")
     command = [program, "-c", str(clients), "-t", str(timeout_s), "-o", "csv", "-m", "POST"]
     command += ["-D", str(body[0]), "-T", body[1]]
-    command += ["-z", f"{seconds}s"] if seconds else ["-n", str(requests)]
-    if rate_hz:
-        command += ["-q", f"{rate_hz / clients:.4f}"]
-    done = subprocess.run([*command, url], capture_output=True, text=True, check=False)
-    rows = csv.DictReader(io.StringIO(done.stdout))
+    return [*command, "-q", f"{rate_hz / clients:.4f}"] if rate_hz else command
+
+
+def _answers(text: str) -> list[Answered]:
     return [
         Answered(float(r["offset"]), float(r["response-time"]) * 1000, int(r["status-code"]))
-        for r in rows
+        for r in csv.DictReader(io.StringIO(text))
     ]

@@ -130,6 +130,8 @@ def ms(value: float) -> str:
     """Milliseconds with three significant digits or so."""
     if value != value:  # noqa: PLR0124 - NaN
         return "-"
+    if abs(value) < 1:
+        return f"{value:.3f}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 

@@ -34,7 +34,7 @@ class LinePart:
         self._n = 0
         self._unanswered = 0
         self._undecided = 0
-        self._rounds, self._runs = (2, 100) if place.quick else (8, 250)
+        self._rounds, self._runs = (2, 100) if place.quick else (6, 250)
         self.part = Part(
             "line",
             "The line: trigger to answer",

@@ -35,6 +35,10 @@ BASELINE_PACKAGES = (
     "python-multipart",
     "pillow",
     "ai-edge-litert>=2.3",
+    # The converter's own, so that it can be measured in the same environment.
+    "tflite-runtime==2.14.0; python_version < '3.12'",
+    "opencv-python-headless",
+    "waitress>=3,<4",
 )
 FRAME_PX = (640, 480)
 FRAMES = 12
