@@ -6,11 +6,13 @@ import logging
 import sqlite3
 import time
 from pathlib import Path
+from typing import Protocol
 
 from camera.capture import Capture
 from camera.control import Control
 from camera.line import Line, record_expired
 from camera.loader import MAX_PRELOADED, JobShelf
+from camera.plc.access import networks
 from camera.plc.http import PlcHttp
 from camera.sources import Tuning, make_source
 from camera.station import Station
@@ -25,6 +27,13 @@ from edge_app.records.ids import Ids, leaser
 from edge_app.records.recorder import Recorder
 
 log = logging.getLogger(__name__)
+
+
+class Server(Protocol):
+    """A port that others reach the line by."""
+
+    def start(self) -> None: ...  # noqa: D102
+    def stop(self) -> None: ...  # noqa: D102
 
 
 class Assembly:
@@ -83,7 +92,7 @@ class Assembly:
             alive=_Watchdog(),
         )
         self._socket = settings.socket_dir / f"{name}.sock"
-        self._servers: list[WireServer] = []
+        self._servers: list[Server] = []
 
     def serve(self) -> None:
         """Run until the line is stopped; leaves nothing running.
@@ -97,6 +106,8 @@ class Assembly:
             if camera.plc != "off":
                 plc = PlcHttp(line, camera.plc, camera.plc_allow)
                 self._servers.append(WireServer((camera.plc_host, camera.plc_port), plc, "plc"))
+            if camera.modbus != "off":
+                self._servers.append(modbus_port(camera, line))
             self.ids.refill()
             self.recorder.start()
             self.archive.start()
@@ -130,10 +141,23 @@ def check(camera: CameraSettings) -> None:
     make_source(camera)
     preloaded(camera.preload)
     region(camera.roi)
-    try:
-        PlcHttp.check(camera.plc_allow)
-    except ValueError as error:
-        raise ConfigError(f"plc_allow: {error}") from error
+    for name in ("plc_allow", "modbus_allow"):
+        try:
+            networks(getattr(camera, name))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from error
+
+
+def modbus_port(camera: CameraSettings, line: Line) -> Server:
+    """The Modbus listener of a line.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    from camera.plc.modbus import ModbusPort  # noqa: PLC0415 - most lines never need it
+
+    address = (camera.modbus_host, camera.modbus_port)
+    return ModbusPort(line, camera.modbus, address, camera.modbus_allow)
 
 
 def preloaded(text: str) -> list[int]:

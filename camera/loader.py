@@ -66,7 +66,9 @@ class JobShelf:
         if version is None:
             raise StoreError(f"job {number} wants model {job.model!r}, which has no active version")
         bundle = self._models.load(version)
-        engine = Engine(bundle, self._inference.runtime, max(1, self._inference.threads))
+        pins = self._inference
+        choice = self._models.choice(version, pins.runtime, pins.threads)
+        engine = Engine(bundle, choice.runtime, choice.threads)
         engine.warm()
         limits = job.limits or bundle.spec.limits
         name = f"{version.name}/{version.version}"

@@ -242,6 +242,11 @@ class Station:
             self._changed.notify_all()
             return shot
 
+    def count_missed(self) -> None:
+        """Count a trigger that was refused before it came here."""
+        with self._changed:
+            self._count_missed()
+
     def take(self, within_s: float) -> Shot | None:
         """Wait for the next shot to inspect; None if there was none. For the inspection loop."""
         with self._changed:

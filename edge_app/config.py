@@ -157,6 +157,18 @@ class CameraSettings:
     plc_allow: str = setting(
         "", "Addresses or networks that may use the PLC port, comma-separated; empty: all."
     )
+    modbus: Literal["off", "read", "control"] = setting(
+        "off", "What the Modbus TCP port allows: nothing, reading, or the whole handshake."
+    )
+    modbus_host: str = setting(
+        "127.0.0.1", "IPv4 address of the Modbus port; 0.0.0.0 lets the LAN in."
+    )
+    modbus_port: int = setting(
+        1502, "Port of the Modbus listener; the usual 502 needs a privilege.", low=1, high=65535
+    )
+    modbus_allow: str = setting(
+        "", "Addresses or networks that may use the Modbus port, comma-separated; empty: all."
+    )
     replay_window_s: float = setting(
         2, "For this long the same trigger number gets the stored answer.", low=0, high=3600
     )

@@ -106,15 +106,6 @@ class PlcHttp:
             "/plc/reset": (frozenset({"what", "f"}), self._reset),
         }
 
-    @staticmethod
-    def check(allow: str) -> None:
-        """Look whether `allow` can be used.
-
-        Raises:
-            ValueError: It is not a list of addresses.
-        """
-        networks(allow)
-
     def __call__(self, request: Request) -> Reply:
         """Answer one request."""
         if (refusal := self._refused(request)) is not None:
