@@ -72,6 +72,7 @@ def _phases(phases: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[Sequen
             for share in ("p50", "p99", "p99.9", "max")
         ]
     rows.append(("deadline missed", *(phase["misses"] for phase in phases)))
+    rows.append(("answered too late", *(phase["late_answers"] for phase in phases)))
     rows.append(("refused, busy with another part", *(phase["busy"] for phase in phases)))
     for what in ("verdicts", "codes"):
         cells = (", ".join(f"{k}: {v}" for k, v in p[what].items()) or "-" for p in phases)
