@@ -84,7 +84,7 @@ def _run(name: str, place: Place, out: Path) -> None:
         "at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "seconds": round(seconds, 1),
         "quick": place.quick,
-        "version": _version(),
+        "version": version_of_tree(),
         "machine": describe_machine(),
         "quiet_before": before.to_json(),
         "warnings": warnings,
@@ -98,7 +98,8 @@ def _run(name: str, place: Place, out: Path) -> None:
     _say(f"  {name} took {seconds:.0f} s")
 
 
-def _version() -> str:
+def version_of_tree() -> str:
+    """The commit that is measured."""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude=*"],
         cwd=ROOT,

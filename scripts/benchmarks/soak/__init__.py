@@ -1,0 +1,1 @@
+"""The soak: everything at once for hours, with faults, and invariants checked all along."""
