@@ -145,6 +145,33 @@ class CameraSettings:
         "",
         "Part of the camera's picture that is used at all: `x,y,width,height`; empty: all of it.",
     )
+    pixel_format: str = setting(
+        "", "Pixel format asked of the camera: FourCC (V4L2) or GenICam's name; empty: its own."
+    )
+    exposure: Literal["free", "triggered"] = setting(
+        "free",
+        "Whether an industrial camera (aravis:) runs freely or exposes at each trigger.",
+    )
+    latency_ms: float = setting(
+        -1,
+        "From the exposure to the frame's arrival where the source does not tell; a frame counts "
+        "as exposed that much earlier. -1: what is usual (RTSP 100, HTTP and GigE 50, else 0).",
+        low=-1,
+        high=10_000,
+    )
+    read_timeout_ms: float = setting(
+        2000, "A stream that gives nothing for so long is lost.", low=100, high=60_000
+    )
+    ffmpeg_options: str = setting(
+        "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|probesize;5000|analyzeduration;0",
+        "What FFmpeg is told for RTSP. These keep a stream from running a second behind; a "
+        "camera that does not open with them may need a larger probesize.",
+    )
+    isolated: bool = setting(
+        True,
+        "Call camera drivers that may hang in a process of their own, which can be killed; "
+        "false saves 60 MB and a copy of each frame.",
+    )
     exposure_us: float = setting(
         0, "Exposure time asked of the camera; 0: its own.", low=0, high=10_000_000
     )

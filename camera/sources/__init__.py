@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from camera.frame import Frame
+from camera.sources.address import redacted
 from edge_app.config import CameraSettings, ConfigError
 
 
@@ -66,8 +67,36 @@ class Tunable(Protocol):
         """
 
 
+KINDS = (
+    "folder:PATH, pattern:, v4l2:DEVICE, rtsp://..., http://..., file:PATH, "
+    "aravis:ADDRESS or picamera:[NUMBER]"
+)
+
+LATENCY_MS = {"rtsp": 100.0, "rtsps": 100.0, "http": 50.0, "https": 50.0, "aravis": 50.0}
+"""From the exposure to the arrival where the source does not tell: a frame counts as exposed
+this much before it came, so that one made before a trigger is not taken for one made after."""
+
+MAY_HANG = frozenset({"v4l2", "rtsp", "rtsps", "aravis", "picamera"})
+"""Kinds whose library may block for ever in a call."""
+
+
 def make_source(settings: CameraSettings) -> Source:
-    """The source that the settings name; it is not opened yet.
+    """The source that the settings name, in a process of its own where its library may hang.
+
+    Raises:
+        ConfigError: The kind is not known, or its address is wrong.
+    """
+    source = make_bare_source(settings)
+    kind = settings.source.partition(":")[0].lower()
+    if settings.isolated and kind in MAY_HANG:
+        from camera.sources.isolated import IsolatedSource  # noqa: PLC0415 - only what is asked for
+
+        return IsolatedSource(settings, on_demand=source.on_demand)
+    return source
+
+
+def make_bare_source(settings: CameraSettings) -> Source:
+    """The source that the settings name, in this process; it is not opened yet.
 
     Each kind's module is imported only when it is asked for: some need libraries that
     not every device has.
@@ -76,16 +105,114 @@ def make_source(settings: CameraSettings) -> Source:
         ConfigError: The kind is not known, or its address is wrong.
     """
     kind, _, address = settings.source.partition(":")
-    if kind == "folder":
-        from camera.sources.folder import FolderSource  # noqa: PLC0415 - only what is asked for
+    make = {
+        "folder": _folder,
+        "pattern": _pattern,
+        "v4l2": _v4l2,
+        "rtsp": _rtsp,
+        "rtsps": _rtsp,
+        "http": _mjpeg,
+        "https": _mjpeg,
+        "file": _file,
+        "aravis": _aravis,
+        "picamera": _picamera,
+    }.get(kind.lower())
+    if make is None:
+        raise ConfigError(f"source {redacted(settings.source)!r}: expected {KINDS}")
+    if not address and make not in (_pattern, _picamera):
+        raise ConfigError(f"source {settings.source!r} lacks its address: expected {KINDS}")
+    return make(settings, address)
 
-        return FolderSource(address)
-    if kind == "pattern":
-        from camera.sources.pattern import PatternSource  # noqa: PLC0415 - only what is asked for
 
-        return PatternSource(
-            width_px=settings.width_px or 640,
-            height_px=settings.height_px or 480,
-            rate_hz=settings.frame_rate_hz or 25,
-        )
-    raise ConfigError(f"source {settings.source!r}: expected folder:PATH or pattern:")
+def _latency_ms(settings: CameraSettings) -> float:
+    kind = settings.source.partition(":")[0].lower()
+    return settings.latency_ms if settings.latency_ms >= 0 else LATENCY_MS.get(kind, 0.0)
+
+
+def _folder(settings: CameraSettings, address: str) -> Source:
+    from camera.sources.folder import FolderSource  # noqa: PLC0415 - only what is asked for
+
+    del settings
+    return FolderSource(address)
+
+
+def _pattern(settings: CameraSettings, address: str) -> Source:
+    from camera.sources.pattern import PatternSource  # noqa: PLC0415 - only what is asked for
+
+    del address
+    return PatternSource(
+        width_px=settings.width_px or 640,
+        height_px=settings.height_px or 480,
+        rate_hz=settings.frame_rate_hz or 25,
+    )
+
+
+def _v4l2(settings: CameraSettings, address: str) -> Source:
+    from camera.sources.opencv import V4l2Source  # noqa: PLC0415 - only what is asked for
+
+    if len(settings.pixel_format) not in (0, 4):
+        raise ConfigError(f"pixel_format {settings.pixel_format!r}: expected four letters")
+    return V4l2Source(
+        address,
+        width_px=settings.width_px,
+        height_px=settings.height_px,
+        rate_hz=settings.frame_rate_hz,
+        pixel_format=settings.pixel_format,
+        latency_ms=_latency_ms(settings),
+    )
+
+
+def _rtsp(settings: CameraSettings, address: str) -> Source:
+    from camera.sources.opencv import StreamSource  # noqa: PLC0415 - only what is asked for
+
+    del address
+    return StreamSource(
+        settings.source,
+        options=settings.ffmpeg_options,
+        read_timeout_ms=settings.read_timeout_ms,
+        latency_ms=_latency_ms(settings),
+    )
+
+
+def _mjpeg(settings: CameraSettings, address: str) -> Source:
+    from camera.sources.mjpeg import MjpegSource  # noqa: PLC0415 - only what is asked for
+
+    del address
+    return MjpegSource(
+        settings.source,
+        read_timeout_ms=settings.read_timeout_ms,
+        latency_ms=_latency_ms(settings),
+    )
+
+
+def _file(settings: CameraSettings, address: str) -> Source:
+    from camera.sources.opencv import FileSource  # noqa: PLC0415 - only what is asked for
+
+    return FileSource(address, settings.frame_rate_hz)
+
+
+def _aravis(settings: CameraSettings, address: str) -> Source:
+    from camera.sources.aravis import AravisSource  # noqa: PLC0415 - only what is asked for
+
+    return AravisSource(
+        address,
+        triggered=settings.exposure == "triggered",
+        width_px=settings.width_px,
+        height_px=settings.height_px,
+        rate_hz=settings.frame_rate_hz,
+        pixel_format=settings.pixel_format,
+        latency_ms=_latency_ms(settings),
+    )
+
+
+def _picamera(settings: CameraSettings, address: str) -> Source:
+    from camera.sources.picamera import PicameraSource  # noqa: PLC0415 - only what is asked for
+
+    if address and not address.isdecimal():
+        raise ConfigError(f"source {settings.source!r}: expected picamera:NUMBER")
+    return PicameraSource(
+        int(address or 0),
+        width_px=settings.width_px,
+        height_px=settings.height_px,
+        rate_hz=settings.frame_rate_hz,
+    )
