@@ -1,4 +1,4 @@
-"""Jobs and models over HTTP: what may be saved, what may run, and that all of it is written down."""
+"""Jobs and models over HTTP: what may be saved, what may run; all of it is written down."""
 
 from __future__ import annotations
 
