@@ -7,15 +7,14 @@ picture, and no two numbers share one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
+from demo_metal import Drawing, draw_blank, draw_part
 from demo_part import (
     BORE,
     HUB,
     Chip,
-    Drawing,
     Field,
     Finish,
     Flaws,
@@ -23,8 +22,7 @@ from demo_part import (
     Pose,
     Scratch,
     Window,
-    draw_blank,
-    draw_part,
+    as_field,
     on_face,
 )
 from numpy.typing import NDArray
@@ -71,7 +69,7 @@ class Scene:
         rng = np.random.default_rng(self._seeds)
         pose, self._lights = _pose(rng), _lights(rng)
         self._belt = _belt(rng, self._lights[0])
-        self._tint = _field(1 + np.array([1.0, 0.0, -1.0]) * rng.uniform(-0.03, 0.05))
+        self._tint = as_field(1 + np.array([1.0, 0.0, -1.0]) * rng.uniform(-0.03, 0.05))
         self._blank = draw_blank(Window(pose, rng), _finish(rng), self._lights)
 
     def photo(self, label: str) -> Photo:
@@ -87,10 +85,6 @@ class Scene:
 def take_photo(label: str, seed: int, number: int) -> Photo:
     """The photograph of a class on one scene: see `Scene`."""
     return Scene(seed, number).photo(label)
-
-
-def _field(values: Any) -> Field:
-    return np.asarray(values, dtype=np.float32)
 
 
 def _pose(rng: np.random.Generator) -> Pose:
@@ -175,7 +169,7 @@ def _path(rng: np.random.Generator) -> Field:
     moves = np.stack([np.cos(headings), np.sin(headings)], axis=1) * (length / len(steps))
     points = moves.cumsum(axis=0)
     points += np.array([np.cos(angle), np.sin(angle)]) * radius - points.mean(axis=0)
-    return _field(points)
+    return as_field(points)
 
 
 def _chip(rng: np.random.Generator) -> Chip:
@@ -264,7 +258,7 @@ def _shade(whole: Field, radius_px: float, lights: tuple[Light, ...]) -> Field:
         shade = shade + np.float32(light.strength / total) * soft
     contact = cv2.GaussianBlur(half, (0, 0), 2.5)
     taken = 1 - (1 - 0.78 * shade) * (1 - 0.45 * contact)
-    return _field(cv2.resize(taken, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR))
+    return as_field(cv2.resize(taken, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR))
 
 
 def _expose(scene: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -301,4 +295,4 @@ def _vignette(rng: np.random.Generator) -> Field:
     x = (np.arange(WIDTH_PX) - WIDTH_PX / 2) / WIDTH_PX
     y = (np.arange(HEIGHT_PX) - HEIGHT_PX / 2) / WIDTH_PX
     away = x[None, :] ** 2 + y[:, None] ** 2
-    return _field(1 - rng.uniform(0.3, 1.1) * away)
+    return as_field(1 - rng.uniform(0.3, 1.1) * away)
