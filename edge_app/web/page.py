@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request
+from flask import Blueprint, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
@@ -14,6 +15,7 @@ from edge_app.lines import Lines
 from edge_app.web.feed import Feed
 from edge_app.web.live import live_routes, preview_route
 from edge_app.web.panel import panel_view
+from edge_app.web.person import Person
 from edge_app.web.stills import Stills
 from edge_app.web.words import (
     COOKIE_LANGUAGE,
@@ -26,8 +28,18 @@ from edge_app.web.words import (
 )
 
 WORDS_PATH = Path(__file__).parent / "static" / "words.json"
-VIEWS = (("line", "/"), ("records", "/records"), ("try", "/try"), ("system", "/system"))
+VIEWS = (
+    ("line", "/"),
+    ("records", "/records"),
+    ("try", "/try"),
+    ("models", "/models"),
+    ("jobs", "/jobs"),
+    ("system", "/system"),
+)
 """The views of the page, in the order of its menu."""
+
+ROLES = ("viewer", "operator", "engineer", "admin")
+"""Each may do what those before it may."""
 
 YEAR_S = 365 * 24 * 3600
 
@@ -40,7 +52,7 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
 
     @blueprint.context_processor
     def context() -> dict[str, Any]:
-        language = language_of(request)
+        language, roles = language_of(request), roles_of(g.get("person"))
         return {
             "t": lambda key: words.text(language, key),
             "language": language,
@@ -49,27 +61,16 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
             "camera": _camera(lines),
             "here": request.path,
             "views": VIEWS,
+            "roles": roles,
+            "may": lambda role: role in roles,
         }
 
-    @blueprint.get("/")
-    def line_view() -> ResponseReturnValue:
-        return render_template("line.html")
-
-    @blueprint.get("/records")
-    def records_view() -> ResponseReturnValue:
-        return render_template("records.html")
+    for view, path in VIEWS:
+        blueprint.add_url_rule(path, view, partial(render_template, f"{view}.html"))
 
     @blueprint.get("/records/<int:inspection_id>")
     def inspection_view(inspection_id: int) -> ResponseReturnValue:
         return render_template("inspection.html", inspection_id=inspection_id)
-
-    @blueprint.get("/try")
-    def try_view() -> ResponseReturnValue:
-        return render_template("try.html")
-
-    @blueprint.get("/system")
-    def system_view() -> ResponseReturnValue:
-        return render_template("system.html")
 
     @blueprint.get("/panel")
     def panel() -> ResponseReturnValue:
@@ -89,6 +90,15 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
     live_routes(blueprint, lines, feed, Stills(lines))
     preview_route(blueprint, data_dir / "records.db")
     return blueprint
+
+
+def roles_of(who: Person | None) -> tuple[str, ...]:
+    """The roles that a person has: their own and all below it; all where nobody is asked."""
+    if who is None:
+        return ROLES
+    if who.role not in ROLES:
+        return ()
+    return ROLES[: ROLES.index(who.role) + 1]
 
 
 def _camera(lines: Lines) -> str:

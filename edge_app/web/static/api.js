@@ -22,6 +22,11 @@ async function refusal(response) {
   return new Refused(error.message ?? `HTTP ${response.status}`, status);
 }
 
+const token = document.querySelector("meta[name=csrf-token]")?.content;
+
+/** What tells the device that a change comes from its own page. */
+export const guardHeaders = () => (token ? { "X-CSRF-Token": token } : {});
+
 /** Ask; the answer's `Response` if it is a good one. */
 export async function ask(path, { within = 5000, ...options } = {}) {
   let response;
@@ -45,7 +50,7 @@ export async function send(method, path, body, options = {}) {
   const response = await ask(path, {
     method,
     body: json ? JSON.stringify(body) : body,
-    headers: json ? { "Content-Type": "application/json" } : {},
+    headers: { ...guardHeaders(), ...(json ? { "Content-Type": "application/json" } : {}) },
     ...options,
   });
   return response.status === 204 ? null : response.json();

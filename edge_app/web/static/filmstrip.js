@@ -6,6 +6,21 @@ import { clock, t } from "./words.js";
 
 const SHOWN = 24;
 
+const RETRIES_MS = [700, 2000];
+
+/** A kept picture; one that is still being written is asked for again. */
+function keptPicture(id) {
+  const url = `/api/v1/inspections/${id}/image`;
+  const image = h("img", { src: url, alt: "", loading: "lazy" });
+  const waits = [...RETRIES_MS];
+  image.addEventListener("error", () => {
+    const wait = waits.shift();
+    if (wait === undefined) image.remove();
+    else setTimeout(() => { image.src = `${url}?again=${waits.length}`; }, wait);
+  });
+  return image;
+}
+
 /** A strip that stands still while someone looks, so that nothing moves under the finger. */
 export class Filmstrip {
   constructor(list, looked) {
@@ -45,9 +60,7 @@ export class Filmstrip {
 
   tile(inspection) {
     const { id, verdict } = inspection;
-    const picture = inspection.image
-      ? h("img", { src: `/api/v1/inspections/${id}/image`, alt: "", loading: "lazy", onerror: (event) => event.target.remove() })
-      : null;
+    const picture = inspection.image ? keptPicture(id) : null;
     const alt = t("strip.look", { id, word: t(`verdict.${verdict}`) });
     return h("li", {}, h("button", {
       type: "button", class: "tile", "data-verdict": verdict, "aria-label": alt, "aria-pressed": "false",

@@ -1,16 +1,19 @@
 // One inspection in full: what was seen, what was decided and why, where the time went.
 
 import { lapsBar, scoreBars } from "./charts.js";
-import { get } from "./api.js";
+import { get, send } from "./api.js";
 import { byId, h, say } from "./dom.js";
 import { overlay } from "./overlay.js";
+import { may } from "./role.js";
 import { shape } from "./verdict.js";
 import { clock, has, ms, number, t, why } from "./words.js";
 
 const id = Number(byId("inspection").dataset.id);
 const BUDGET_MS = 200;
 
-function draw(inspection, model) {
+let model = null;
+
+function draw(inspection) {
   drawPicture(inspection);
   const { found, limit } = why(inspection.reason, inspection.code);
   byId("full").replaceChildren(
@@ -18,9 +21,38 @@ function draw(inspection, model) {
       h("p", { class: "word" }, shape(inspection.verdict), h("strong", {}, t(`verdict.${inspection.verdict}`)))),
     h("p", { class: "upload-why" }, h("b", {}, found), " ", limit),
     ...late(inspection),
+    review(inspection),
     h("h3", {}, t("upload.scores")), scoreBars(inspection.scores),
     h("h3", {}, t("upload.timing")), lapsBar(inspection.laps_ms, inspection.total_ms, BUDGET_MS),
-    h("h3", {}, t("facts")), facts(inspection, model));
+    h("h3", {}, t("facts")), facts(inspection));
+}
+
+/** One tap says what a person sees; what the model said stays beside it. */
+function review(inspection) {
+  const said = (inspection.reviews ?? []).map((each) =>
+    h("li", {}, h("b", {}, t("review.said", { by: each.by, word: t(`verdict.${each.verdict}`) })), h("span", { class: "soft" }, ` ${clock(each.at)} ${each.note}`)));
+  const note = h("input", { class: "text-input", maxlength: 200, placeholder: t("review.note"), "aria-label": t("review.note") });
+  const told = h("p", { class: "note", role: "status" });
+  const told_ = async (verdict) => {
+    try {
+      await send("POST", `/api/v1/inspections/${id}/reviews`, { verdict, note: note.value });
+      draw(await get(`/api/v1/inspections/${id}`));
+      next();
+    } catch (refused) {
+      say(told, refused.message);
+    }
+  };
+  const tap = (verdict) =>
+    h("button", { type: "button", class: "button judge", "data-verdict": verdict, onclick: () => told_(verdict) }, shape(verdict), t(`verdict.${verdict}`));
+  return h("div", { class: "review" },
+    h("h3", {}, t("review.title")), h("ul", {}, ...said),
+    may("operator") ? h("div", { class: "review-taps" }, tap("OK"), tap("NG"), note) : null, told);
+}
+
+/** The next part that waits for a person. */
+async function next() {
+  const { inspections } = await get("/api/v1/inspections?verdict=REVIEW&reviewed=no&limit=1");
+  link("to-review", inspections[0]);
 }
 
 function late(inspection) {
@@ -35,7 +67,7 @@ function late(inspection) {
   return lines;
 }
 
-function facts(inspection, model) {
+function facts(inspection) {
   const rows = [
     [t("fact.part"), inspection.part || "–"],
     [t("fact.time"), clock(inspection.captured_at, true)],
@@ -74,14 +106,18 @@ function link(name, inspection) {
 
 async function modelOf(inspection) {
   const status = await get("/api/v1/status");
-  return status.models.find((model) => `${model.name}/${model.version}` === inspection.model);
+  return status.models.find((each) => `${each.name}/${each.version}` === inspection.model);
 }
 
 try {
   const inspection = await get(`/api/v1/inspections/${id}`);
-  draw(inspection, null);
+  draw(inspection);
+  next().catch(() => {});
   neighbours(inspection).catch(() => {});
-  modelOf(inspection).then((model) => model && draw(inspection, model)).catch(() => {});
+  modelOf(inspection).then((found) => {
+    model = found;
+    if (model) draw(inspection);
+  }).catch(() => {});
 } catch (refused) {
   say(byId("full-note"), refused.message);
 }

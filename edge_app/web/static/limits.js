@@ -18,7 +18,6 @@ export function limitsEditor(job, labels, changed) {
     changed(limits);
     tried.soon(limits);
   };
-  const sliders = h("div", { class: "sliders" });
   const good = h("fieldset", { class: "choices" }, h("legend", {}, t("limits.good")), ...labels.map((label) => choice(label)));
   function choice(label) {
     const box = h("input", { type: "checkbox", checked: limits.good.includes(label) });
@@ -29,7 +28,7 @@ export function limitsEditor(job, labels, changed) {
     return h("label", { class: "choice" }, box, h("span", {}, label));
   }
   function slider(name) {
-    const input = h("input", { type: "range", min: 0, max: 100, step: 1, value: limits[name] * 100 });
+    const input = h("input", { type: "range", "aria-label": t(`limits.${name}`), min: 0, max: 100, step: 1, value: limits[name] * 100 });
     const value = h("output", {}, percent(limits[name], 0));
     input.addEventListener("input", () => {
       limits[name] = Number(input.value) / 100;
@@ -43,12 +42,13 @@ export function limitsEditor(job, labels, changed) {
       input.value = limits[name] * 100;
       say(value, percent(limits[name], 0));
     };
-    return { show, element: h("label", { class: "slider", "data-limit": name }, h("span", {}, t(`limits.${name}`)), input, value) };
+    return { show, input, head: h("p", { "data-limit": name }, t(`limits.${name}`), " ", value) };
   }
   const all = [slider("reject"), slider("accept")];
-  sliders.append(...all.map((each) => each.element));
+  const heads = h("div", { class: "slider-heads" }, ...all.map((each) => each.head));
+  const sliders = h("div", { class: "sliders" }, ...all.map((each) => each.input));
   tried.soon(limits);
-  return h("div", { class: "limits-editor" }, good, plot, sliders, outcome);
+  return h("div", { class: "limits-editor" }, good, heads, plot, sliders, outcome);
 }
 
 /** Asks the device what limits would have done, a moment after the last change. */

@@ -2,11 +2,13 @@
 
 import { latencyChart, limitBar, percentiles } from "./charts.js";
 import { send } from "./api.js";
+import { asking } from "./confirm.js";
 import { byId, h, say, withShare } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Filmstrip } from "./filmstrip.js";
 import { LivePicture } from "./picture.js";
 import { offerUpload } from "./upload.js";
+import { hideForbidden, may } from "./role.js";
 import { shapeOf } from "./verdict.js";
 import { clock, has, ms, number, percent, span, t, why } from "./words.js";
 
@@ -21,6 +23,8 @@ const strip = new Filmstrip(byId("filmstrip"), freeze);
 let frozen = null;
 let drawnFor = "";
 
+hideForbidden();
+const triggering = byId("trigger");
 const feed = new Feed(camera, draw);
 feed.start();
 picture.start();
@@ -28,7 +32,10 @@ offerUpload();
 
 byId("thaw").addEventListener("click", () => freeze(null));
 document.addEventListener("keydown", (event) => event.key === "Escape" && freeze(null));
-byId("trigger").addEventListener("click", trigger);
+triggering?.addEventListener("click", trigger);
+if (may("operator")) {
+  byId("shift-reset").append(asking(t("shift.reset"), t("shift.reset.ask"), () => act("reset"), "button quiet"));
+}
 
 function freeze(inspection) {
   frozen = inspection;
@@ -37,10 +44,15 @@ function freeze(inspection) {
   draw(feed);
 }
 
-async function trigger() {
+function trigger() {
   freeze(null);
+  act("trigger");
+}
+
+/** Have the line do something; a refusal is told in the banner. */
+async function act(what) {
   try {
-    await send("POST", `/api/v1/cameras/${encodeURIComponent(camera)}/trigger`, undefined);
+    await send("POST", `/api/v1/cameras/${encodeURIComponent(camera)}/${what}`, undefined, { within: 15000 });
   } catch (refused) {
     notice(t("trigger.refused", { reason: refused.message }));
   }
@@ -80,7 +92,7 @@ function draw() {
   const text = trouble();
   byId("banner").hidden = !text;
   say(byId("banner"), text);
-  byId("trigger").disabled = state !== "up";
+  if (triggering) triggering.disabled = state !== "up";
   picture.draw(feed);
   drawVerdict(state);
   if (!known) return;

@@ -61,9 +61,15 @@ function tile(inspection) {
   const said = label ? `${label} ${percent(score)}` : t(`code.${inspection.code}`);
   return h("li", {}, h("a", { class: "tile", href: `/records/${id}`, "data-verdict": verdict },
     h("span", { class: "thumb" }, picture),
-    h("span", { class: "tile-foot" }, shape(verdict), h("b", {}, t(`short.${verdict}`)), h("span", {}, inspection.part || `#${number(id)}`)),
+    h("span", { class: "tile-foot" }, shape(verdict), h("b", {}, t(`short.${verdict}`)), h("span", { class: "tile-part" }, inspection.part)),
     h("span", { class: "tile-said" }, said),
-    h("span", { class: "tile-said" }, clock(inspection.captured_at))));
+    reviewed(inspection),
+    h("span", { class: "tile-said" }, `${clock(inspection.captured_at)} · ${number(id)}`)));
+}
+
+function reviewed({ reviews }) {
+  const last = reviews?.at(-1);
+  return last ? h("span", { class: "tile-said reviewed" }, t("review.said", { by: last.by, word: t(`short.${last.verdict}`) })) : null;
 }
 
 function changed() {

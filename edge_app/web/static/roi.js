@@ -45,12 +45,16 @@ export function roiEditor(pictureUrl, roi, changed) {
     frame.querySelector("svg")?.remove();
     frame.append(drawn(shown, size, now !== null, start));
   }
+  /** Where a finger is, in source pixels. */
+  function place(event) {
+    const { left, top, width, height } = frame.getBoundingClientRect();
+    return { x: ((event.clientX - left) / width) * size.width, y: ((event.clientY - top) / height) * size.height };
+  }
   function start(event, corner) {
-    const svg = event.currentTarget.ownerSVGElement;
-    const from = place(svg, event);
+    const from = place(event);
     const before = now ?? { x: 0, y: 0, ...size };
     event.preventDefault();
-    const move = (moved) => put(dragged(before, corner, delta(from, place(svg, moved)), size));
+    const move = (moved) => put(dragged(before, corner, delta(from, place(moved)), size));
     const end = () => {
       window.removeEventListener("pointermove", move);
       window.removeEventListener("pointerup", end);
@@ -65,11 +69,6 @@ export function roiEditor(pictureUrl, roi, changed) {
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
 const delta = (from, to) => ({ x: to.x - from.x, y: to.y - from.y });
-
-function place(svg, event) {
-  const point = new DOMPoint(event.clientX, event.clientY);
-  return point.matrixTransform(svg.getScreenCTM().inverse());
-}
 
 /** The region after a corner (or all of it) was dragged. */
 function dragged(before, corner, by, size) {

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, h, icon, say } from "./dom.js";
+import { history } from "./history.js";
 import { has, ms, number, span, t } from "./words.js";
 
 const EVERY_MS = 2000;
@@ -70,5 +71,9 @@ async function draw() {
   }
 }
 
+history("", 50).then((list) => {
+  if (list) byId("changes").append(h("h2", {}, t("system.changes")), list);
+  byId("changes").hidden = !list;
+});
 draw();
 setInterval(() => document.hidden || draw(), EVERY_MS);
