@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -52,13 +53,15 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
 
     @blueprint.context_processor
     def context() -> dict[str, Any]:
+        camera = _camera(lines)
         language, roles = language_of(request), roles_of(g.get("person"))
         return {
             "t": lambda key: words.text(language, key),
             "language": language,
             "theme": theme_of(request),
             "cameras": lines.names,
-            "camera": _camera(lines),
+            "camera": camera,
+            "same_camera": f"?{urlencode({'camera': camera})}" if camera in lines.names[1:] else "",
             "here": request.path,
             "views": VIEWS,
             "roles": roles,

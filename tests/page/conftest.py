@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from device import Device
+from flask import Response
 from line_double import LineDouble
 from window import FLAGS, PANEL, Looker, Station, listen
 
 from edge_app.config import AppSettings
 from edge_app.web.server import Server
+
+POLICY = "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'"
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -25,6 +28,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
     settings = AppSettings(port=0)
     device = Device(tmp_path, settings, cameras=("cam1",)).start()
     device.install()
+    device.app.after_request(strictly)
     line = LineDouble(tmp_path, "cam1")
     line.start()
     device.lines.start()
@@ -35,6 +39,12 @@ def station(tmp_path: Path) -> Iterator[Station]:
     device.lines.stop()
     line.stop()
     device.stop()
+
+
+def strictly(response: Response) -> Response:
+    """Whatever the app allows, the page needs no more than this."""
+    response.headers.setdefault("Content-Security-Policy", POLICY)
+    return response
 
 
 @pytest.fixture(scope="session")

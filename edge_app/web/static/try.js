@@ -8,8 +8,8 @@ import { judged, takeDrops } from "./upload.js";
 let picture = null;
 
 async function offerModels() {
-  const { models } = await get("/api/v1/status");
-  const choices = [...new Set(models.map((model) => model.name))];
+  const { models } = await get("/api/v1/models");
+  const choices = models.filter((model) => model.active).map((model) => model.name);
   for (const id of ["model-a", "model-b"]) {
     byId(id).append(...choices.map((name) => h("option", { value: name }, name)));
   }
