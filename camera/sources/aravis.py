@@ -5,6 +5,7 @@ Debian's libaravis-0.8-0 is all it needs: no Python binding, no compiler.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import time
@@ -125,6 +126,7 @@ class AravisSource:
         self._latency_s = latency_ms / 1000
         self._camera: int | None = None
         self._stream: int | None = None
+        self._lost = False
         self._seq = 0
 
     def open(self) -> None:
@@ -134,6 +136,7 @@ class AravisSource:
             SourceLost: Absent, controlled by somebody else, or it refuses a setting.
         """
         aravis, _ = _library()
+        self._lost = False
         if self._address.startswith(FAKE):
             aravis.arv_enable_interface(FAKE.encode())
         # By address, always: discovery would broadcast on every interface.
@@ -187,10 +190,14 @@ class AravisSource:
                     )
             finally:
                 aravis.arv_stream_push_buffer(self._stream, buffer)
+        self._lost = True
         raise SourceLost(f"camera {self._address} gave no whole frame in {READ_S:.0f} s")
 
     def close(self) -> None:
-        """Drop everything, with no call to the camera: after a loss each blocks for seconds."""
+        """Stop and drop everything; after a loss without a call, for each blocks for seconds."""
+        if self._stream and not self._lost:
+            with contextlib.suppress(SourceLost):
+                self._call("arv_camera_stop_acquisition", self._camera)
         for held in (self._stream, self._camera):
             if held:
                 _library()[1].g_object_unref(held)

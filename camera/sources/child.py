@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
-import os
 import select
 import signal
 import socket
@@ -20,6 +20,10 @@ from camera.sources.isolated import HEAD, IMAGE, JPEG, LOST, OPENED
 from edge_app.config import CameraSettings
 
 PR_SET_PDEATHSIG = 1
+
+
+class _NobodyListens(Exception):  # noqa: N818 - a fact about the parent
+    """The parent has let go, or has gone."""
 
 
 class Child:
@@ -44,13 +48,19 @@ class Child:
             self._tell(OPENED)
             while True:
                 self._serve(source)
+        except (_NobodyListens, BrokenPipeError, ConnectionResetError):
+            pass  # nobody is left to be told
         except SourceLost as error:
-            self._tell(LOST, str(error).encode())
+            self._last_words(str(error))
         # The loop's edge: whatever a driver raises, the parent hears of it.
         except Exception as error:  # noqa: BLE001 - the parent logs it
-            self._tell(LOST, f"{type(error).__name__}: {error}".encode())
+            self._last_words(f"{type(error).__name__}: {error}")
         finally:
             source.close()
+
+    def _last_words(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._tell(LOST, text.encode())
 
     def _serve(self, source: Source) -> None:
         while source.on_demand and not self._reads_wanted:
@@ -73,8 +83,7 @@ class Child:
         while b"\n" not in self._unread:
             piece = self._connection.recv(65_536)
             if not piece:
-                # The parent has gone; nobody wants the camera any more.
-                os._exit(0)
+                raise _NobodyListens
             self._unread += piece
         line, _, self._unread = self._unread.partition(b"\n")
         message: dict[str, Any] = json.loads(line)

@@ -33,6 +33,7 @@ OPEN_S = 15.0
 SILENCE_S = 1.5
 """Beyond the driver's own timeout: then the driver hangs."""
 
+LET_GO_S = 1.0
 MAX_BYTES = 256 * 1024 * 1024
 
 
@@ -49,6 +50,7 @@ class IsolatedSource:
         self._settings = settings
         self._child: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._hung = False
 
     def open(self) -> None:
         """Start the child and wait until it has the camera.
@@ -56,6 +58,7 @@ class IsolatedSource:
         Raises:
             SourceLost: It has not, and why.
         """
+        self._hung = False
         ours, theirs = socket.socketpair()
         with theirs:
             self._socket = ours
@@ -86,16 +89,24 @@ class IsolatedSource:
         return frame
 
     def close(self) -> None:
-        """Kill the child: whatever its driver is doing, the camera is free afterwards."""
+        """End the child: whatever its driver is doing, the camera is free afterwards.
+
+        It gets a moment to let go by itself: an industrial camera whose client just vanishes
+        stays under its control for seconds.
+        """
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        if self._child is not None:
-            self._child.kill()
-            # A process that hangs in the kernel dies when the kernel lets it.
+        if self._child is None:
+            return
+        if not self._hung:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(1.0)
-            self._child = None
+                self._child.wait(LET_GO_S)
+        self._child.kill()
+        # A process that hangs in the kernel dies when the kernel lets it.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(LET_GO_S)
+        self._child = None
 
     def _send(self, message: dict[str, object]) -> None:
         assert self._socket is not None, "open comes first"  # noqa: S101 - says it to mypy
@@ -128,6 +139,7 @@ class IsolatedSource:
         while got < count:
             left_s = until - time.monotonic()
             if left_s <= 0 or not select.select([self._socket], [], [], left_s)[0]:
+                self._hung = True
                 raise SourceLost("the camera's driver hangs; its process is ended")
             piece = self._socket.recv_into(view[got:])
             if not piece:
