@@ -273,8 +273,11 @@ class ModelStore:
     def _pass(self, version: ModelVersion, *, measure: bool) -> None:
         """Raises `StoreError` unless the version proves itself."""
         if measure and self.tuning(version) is None:
-            self.measure(version.name, version.version)
-            return
+            twin = self._twin_s_tuning(version)
+            if twin is None:
+                self.measure(version.name, version.version)
+                return
+            self._shelf.keep_tuning(version, twin)
         choice = self.choice(version)
         proof = self._prove(
             version.path, runtime=choice.runtime, threads=choice.threads, quick=False
@@ -283,6 +286,12 @@ class ModelStore:
             raise StoreError(
                 f"model {version.name} version {version.version} was refused: {proof.refusal}"
             )
+
+    def _twin_s_tuning(self, version: ModelVersion) -> Tuning | None:
+        """What was measured here for another version that holds the same model."""
+        sha256 = self.load(version).sha256
+        tunings = (self.tuning(other) for other in self.versions(version.name))
+        return next((entry for entry in tunings if entry and entry.sha256 == sha256), None)
 
     def _quickly(self, version: ModelVersion) -> str:
         choice, refusal = self.choice(version), ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -342,3 +343,17 @@ def test_a_foreign_file_that_no_runtime_takes_is_refused(store: ModelStore, tmp_
 def test_a_file_name_becomes_a_model_name(file_name: str, name: str) -> None:
     """What may not be in a name becomes a hyphen."""
     assert name_of(file_name) == name
+
+
+def test_the_same_model_is_measured_once(store: ModelStore, examiner: Examiner) -> None:
+    """Other labels make another version, not another speed."""
+    store.activate("caps", store.add_content(pack_bundle(bundle())).version)
+    twin = bundle()
+    spec = replace(twin.spec, made={"note": "other labels"})
+    version = store.add_content(pack_bundle(replace(twin, spec=spec)))
+    examiner.asked.clear()
+
+    store.activate("caps", version.version)
+
+    assert store.choice(version) == Choice("tflite-runtime", 2)
+    assert examiner.asked == [("2.tflite", Choice("tflite-runtime", 2), False)]

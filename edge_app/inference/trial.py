@@ -16,7 +16,7 @@ from edge_app.inference.child import MEMORY_BYTES, ChildFailed, answer, ask
 from edge_app.inference.interpreter import Interpreter, ModelFailed, installed_runtimes
 from edge_app.inference.tensor import Array, TensorInfo
 
-WALL_S = 60.0
+WALL_S = 120.0
 
 
 class TrialFailed(Exception):  # noqa: N818 - read as a sentence where it is raised

@@ -28,7 +28,7 @@ ROUNDS = 3
 RUNS, SECONDS = 60, 1.0
 """A round ends with the first of these that is reached."""
 
-WALL_S = 30.0
+WALL_S = 60.0
 TIE = 1.03
 """Combinations that are at most so many times slower than the fastest count as equal to it."""
 
