@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from camera.assembly import Assembly, check
+from camera.gpio import GpioError
 from edge_app import notify
 from edge_app.config import (
     EXIT_CONFIG,
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         return run(arguments.name, camera, settings)
-    except OSError as error:
+    except (OSError, GpioError) as error:
         log.error("camera %s can't start: %s", arguments.name, error)  # noqa: TRY400 - one sentence
         return 1
 

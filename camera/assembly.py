@@ -10,6 +10,7 @@ from typing import Protocol
 
 from camera.capture import Capture
 from camera.control import Control
+from camera.gpio import ChipPort, Gpio, Pins
 from camera.line import Line, record_expired
 from camera.loader import MAX_PRELOADED, JobShelf
 from camera.plc.access import networks
@@ -99,6 +100,7 @@ class Assembly:
 
         Raises:
             OSError: A port is taken.
+        GpioError: The pins can't be had.
         """
         camera, line = self.camera, self.line
         try:
@@ -108,6 +110,9 @@ class Assembly:
                 self._servers.append(WireServer((camera.plc_host, camera.plc_port), plc, "plc"))
             if camera.modbus != "off":
                 self._servers.append(modbus_port(camera, line))
+            if camera.gpio_chip:
+                pins = gpio_pins(camera)
+                self._servers.append(Gpio(ChipPort(pins), self.station, pins.pulse_ms))
             self.ids.refill()
             self.recorder.start()
             self.archive.start()
@@ -146,6 +151,19 @@ def check(camera: CameraSettings) -> None:
             networks(getattr(camera, name))
         except ValueError as error:
             raise ConfigError(f"{name}: {error}") from error
+
+
+def gpio_pins(camera: CameraSettings) -> Pins:
+    """The pins that the settings name."""
+    return Pins(
+        chip=camera.gpio_chip,
+        trigger=camera.gpio_trigger,
+        ok=camera.gpio_ok,
+        no_reject=camera.gpio_no_reject,
+        ready=camera.gpio_ready,
+        debounce_ms=camera.gpio_debounce_ms,
+        pulse_ms=camera.gpio_pulse_ms,
+    )
 
 
 def modbus_port(camera: CameraSettings, line: Line) -> Server:

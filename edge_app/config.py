@@ -196,6 +196,21 @@ class CameraSettings:
     modbus_allow: str = setting(
         "", "Addresses or networks that may use the Modbus port, comma-separated; empty: all."
     )
+    gpio_chip: str = setting(
+        "", "GPIO chip by path or label, e.g. `pinctrl-rp1`; empty: no pins are used."
+    )
+    gpio_trigger: str = setting("", "Line, by name or number, whose rising edge is a trigger.")
+    gpio_ok: str = setting("", "Line that is 1 for `gpio_pulse_ms` after an OK part, else 0.")
+    gpio_no_reject: str = setting(
+        "", "Line that is 0 from a part that was not OK until the next OK one, and without power."
+    )
+    gpio_ready: str = setting("", "Line that is 1 while a trigger would be taken.")
+    gpio_debounce_ms: float = setting(
+        5, "Edges of the trigger that are closer than this are one.", low=0, high=1000
+    )
+    gpio_pulse_ms: float = setting(
+        50, "How long the OK line stays 1; the next trigger ends it.", low=1, high=60_000
+    )
     replay_window_s: float = setting(
         2, "For this long the same trigger number gets the stored answer.", low=0, high=3600
     )
