@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.calibration import Samples
 from convert.proof import Run
@@ -15,7 +16,13 @@ MAX_INPUT_BYTES = 1024 * 1024
 """Golden inputs may not outweigh the model: large pictures get the smaller set."""
 
 
-def choose(samples: Samples, truth: Array, scores: Array | None, limits: Limits) -> list[int]:
+def choose(
+    samples: Samples,
+    truth: Array,
+    scores: Array | None,
+    limits: Limits,
+    steady: NDArray[np.bool_] | None = None,
+) -> list[int]:
     """Places of the samples to keep: all classes in turn, unsure ones and sure ones.
 
     Args:
@@ -23,15 +30,20 @@ def choose(samples: Samples, truth: Array, scores: Array | None, limits: Limits)
         truth: Place of each one's true label; -1 where it is not known.
         scores: Score of each label, [n, labels]; None where the task has none.
         limits: Scores near these are wanted most, for there the verdict may tip.
+        steady: Which samples all installed runtimes answer alike: only those are proof
+            of a device, whatever it runs. None for all.
     """
-    count = min(_size(samples), len(samples))
+    fit = np.arange(len(samples)) if steady is None else np.flatnonzero(steady)
+    count = min(_size(samples), len(fit))
+    if not count:
+        return []
     if scores is None:
-        return [int(p) for p in np.linspace(0, len(samples) - 1, count).round()]
+        return [int(fit[p]) for p in np.linspace(0, len(fit) - 1, count).round().astype(int)]
     top = scores.max(axis=1)
     near = np.minimum(np.abs(top - limits.accept), np.abs(top - limits.reject))
     group = np.where(truth >= 0, truth, scores.argmax(axis=1))
     # In each class by turns the one nearest a limit and the one farthest from both.
-    piles = [_by_turns(np.flatnonzero(group == g), near) for g in np.unique(group)]
+    piles = [_by_turns(fit[group[fit] == g], near) for g in np.unique(group[fit])]
     chosen: list[int] = []
     while len(chosen) < count:
         chosen += [pile.pop(0) for pile in piles if pile]

@@ -7,14 +7,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convert import calibration, golden
 from convert.choose import Trial
-from convert.compare import figure, scores_of
+from convert.compare import alike, figure, scores_of
 from convert.conversion import Outcome
 from convert.proof import Run
 from convert.workbench import Workbench
 from edge_app.inference.bundle import ModelBundle, ModelSpec
 from edge_app.inference.metadata import read_facts
+
+STEADY = 0.95
+"""Runtimes that answer fewer of the samples alike are worth a warning."""
 
 
 def bundle_of(outcome: Outcome, chosen: Trial, bench: Workbench) -> ModelBundle:
@@ -23,7 +29,9 @@ def bundle_of(outcome: Outcome, chosen: Trial, bench: Workbench) -> ModelBundle:
     run = first_run(chosen)
     measure, shown = outcome.measure, outcome.shown
     scores = scores_of(measure.task, run) if measure.task.kind == "classification" else None
-    places = golden.choose(shown.samples, shown.truth, scores, outcome.limits)
+    places = golden.choose(
+        shown.samples, shown.truth, scores, outcome.limits, steady(outcome, chosen)
+    )
     contract = shown.samples.contract
     spec = ModelSpec(
         name=measure.name,
@@ -39,6 +47,15 @@ def bundle_of(outcome: Outcome, chosen: Trial, bench: Workbench) -> ModelBundle:
     )
     proof = golden.golden(shown.samples, measure.reference, run, places)
     return ModelBundle(chosen.made.flatbuffer, spec, proof)
+
+
+def steady(outcome: Outcome, chosen: Trial) -> NDArray[np.bool_]:
+    """Which samples all runtimes answer alike, by the rule that devices hold them to."""
+    first, *others = chosen.runs.values()
+    same = np.ones(len(outcome.shown.samples), dtype=np.bool_)
+    for run in others:
+        same &= alike(outcome.measure.task, first, run, outcome.shown.samples)
+    return same
 
 
 def first_run(trial: Trial) -> Run:
@@ -157,6 +174,12 @@ def warnings_of(outcome: Outcome, chosen: Trial) -> list[str]:
     before, after = best.get("float32", float("nan")), best.get(chosen.mode, float("nan"))
     if chosen.mode != "float32" and after > 1.2 * before:
         found.append(f"here {chosen.mode} is slower than float32: {after:.2f} ms, {before:.2f} ms")
+    share = float(steady(outcome, chosen).mean())
+    if share < STEADY:
+        found.append(
+            f"the runtimes answer only {share:.1%} of the samples alike (scores within 0.1); "
+            "the golden set is taken from those"
+        )
     if chosen.made is not None:
         found += chosen.made.notes
     return found

@@ -182,3 +182,13 @@ def test_the_exit_statuses_are_in_the_help(capsys: pytest.CaptureFixture[str]) -
         parser().parse_args(["--help"])
     assert left.value.code == 0
     assert "failed a gate" in capsys.readouterr().out
+
+
+def test_a_golden_set_holds_only_what_all_runtimes_answer_alike() -> None:
+    """A device may run any of them: a sample on which they differ proves nothing."""
+    scores = np.random.default_rng(0).dirichlet(np.ones(3), 90)
+    samples = Samples({"x": np.zeros((90, 4, 4, 3), np.uint8)}, Contract())
+    steady = np.arange(90) % 3 == 0
+    places = golden.choose(samples, np.full(90, -1), scores, Limits(), steady)
+    assert places
+    assert all(steady[place] for place in places)
