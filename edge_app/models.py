@@ -187,21 +187,33 @@ class ModelStore:
         For the start of a program: a disk may have rotted and runtimes may have been
         exchanged since it was activated. What is wrong is logged as an error too.
         """
-        active = self.active(name)
+        started = self._started(name)
+        for problem in started.problems:
+            log.error("%s", problem)
+        return started
+
+    def _started(self, name: str) -> Started:
+        active, problems = self.active(name), list[str]()
         if active is None:
-            return Started(None, (f"model {name!r} has no active version",))
-        problems: list[str] = []
-        for version in (active, *self._shelf.earlier(name)):
+            problems.append(f"model {name!r} has no active version")
+        for version in (*([active] if active else []), *self._shelf.earlier(name)):
             refusal = self._quickly(version)
-            if not refusal:
-                if version != active:
-                    self._shelf.go_back(version)
-                    problems.append(f"model {name} went back to version {version.version}")
-                    log.error("model %s went back to version %d", name, version.version)
-                return Started(version, tuple(problems))
-            problems.append(f"model {version} failed its proof: {refusal}")
-            log.error("model %s failed its proof: %s", version, refusal)
+            if refusal:
+                problems.append(f"model {version} failed its proof: {refusal}")
+                continue
+            if version != active:
+                problems.append(self._fallen_back(version))
+            return Started(version, tuple(problems))
         return Started(None, tuple(problems))
+
+    def _fallen_back(self, version: ModelVersion) -> str:
+        """Let an earlier version run; says what was done."""
+        try:
+            self._shelf.go_back(version)
+        except StoreError as error:
+            # A read-only disk, for instance: this program runs it all the same.
+            return f"model {version} runs in place of the active one, but {error}"
+        return f"model {version.name} went back to version {version.version}"
 
     def remove(self, name: str, version: int | str) -> None:
         """Delete a version.

@@ -170,14 +170,21 @@ class Shelf:
             sync_folder(entry.path.parent)
 
     def earlier(self, name: str) -> list[ModelVersion]:
-        """Versions that were active before the one that is, latest first."""
-        active = self.active(name)
-        if active is None:
+        """Versions that were active before the one that is, latest first.
+
+        Where the active one's file is gone, all that ever were.
+        """
+        if not NAME.fullmatch(name):
             return []
-        before = _up_to_last(self._history(name), active.version)[:-1]
+        active, numbers = self.active(name), self._history(name)
+        if active is not None:
+            numbers = _up_to_last(numbers, active.version)[:-1]
         known = {entry.version: entry for entry in self.versions(name)}
-        numbers = dict.fromkeys(reversed(before))
-        return [known[n] for n in numbers if n in known and n != active.version]
+        return [
+            known[number]
+            for number in dict.fromkeys(reversed(numbers))
+            if number in known and known[number] != active
+        ]
 
     def tuning(self, version: ModelVersion) -> Tuning | None:
         """What was measured for a version, on whatever device; None where nothing was."""

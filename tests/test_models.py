@@ -357,3 +357,34 @@ def test_the_same_model_is_measured_once(store: ModelStore, examiner: Examiner) 
 
     assert store.choice(version) == Choice("tflite-runtime", 2)
     assert examiner.asked == [("2.tflite", Choice("tflite-runtime", 2), False)]
+
+
+def test_a_start_finds_an_earlier_version_where_the_active_file_is_gone(store: ModelStore) -> None:
+    """Whatever took it: the device goes on with what it had before."""
+    for marker in "ab":
+        store.activate("caps", store.add_content(pack_bundle(bundle(marker))).version)
+    store.version("caps", 2).path.unlink()
+
+    started = store.start("caps")
+
+    assert started.version == store.version("caps", 1) == store.active("caps")
+    assert "no active version" in started.problems[0]
+
+
+def test_a_start_on_a_read_only_disk_still_finds_a_model(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can't be kept, so this program alone runs the earlier version, and says so."""
+    for marker in "ab":
+        store.activate("caps", store.add_content(pack_bundle(bundle(marker))).version)
+    path = store.version("caps", 2).path
+    path.write_bytes(path.read_bytes()[:-1])
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("edge_app.shelf.link_durably", read_only)
+    started = store.start("caps")
+
+    assert started.version == store.version("caps", 1)
+    assert "Read-only file system" in started.problems[-1]

@@ -54,7 +54,7 @@ def guess_contract(facts: FileFacts, told: Told, assumed: list[str]) -> Contract
         mean, std = raw_mean, raw_std
     if not mean and not std:
         mean, std = raw_mean, raw_std
-        if not tensor.quantized:
+        if not _bytes(tensor):
             mean, std = (0.0,), (255.0,)
             assumed.append("pixels become 0 to 1 (the file does not say; --mean and --std tell it)")
     if not told.resize and not facts.note:
@@ -71,14 +71,18 @@ def guess_contract(facts: FileFacts, told: Told, assumed: list[str]) -> Contract
 
 def _as_they_are(tensor: TensorInfo) -> tuple[tuple[float], tuple[float]]:
     """Mean and std by which a quantized input gets the pixels themselves (int8: minus 128)."""
-    if not tensor.quantized:
+    if not _bytes(tensor):
         return (0.0,), (1.0,)
     shift = 128 if tensor.dtype == "int8" else 0
     return (float(tensor.zero_point + shift),), (1.0 / tensor.scale,)
 
 
+def _bytes(tensor: TensorInfo) -> bool:
+    return tensor.quantized and tensor.dtype in ("uint8", "int8")
+
+
 def _nearly_raw(tensor: TensorInfo, mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
-    if not tensor.quantized or len(mean) != 1 or len(std) != 1 or not std[0]:
+    if not _bytes(tensor) or len(mean) != 1 or len(std) != 1 or not std[0]:
         return False
     (raw_mean,), (raw_std,) = _as_they_are(tensor)
     pixels = np.array([0.0, 255.0])
