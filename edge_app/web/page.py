@@ -80,7 +80,8 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
         camera, language = _camera(lines), language_of(request)
         document = feed.to_json(camera, sys.maxsize) if camera else None
         shown = panel_view(document, lambda key: words.text(language, key))
-        return render_template("panel.html", shown=shown)
+        codes = words.under(language, "code.")
+        return render_template("panel.html", shown=shown, codes=codes)
 
     @blueprint.get("/page/look")
     def look() -> ResponseReturnValue:

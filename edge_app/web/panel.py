@@ -45,14 +45,21 @@ def panel_view(document: dict[str, Any] | None, text: Callable[[str], str]) -> P
         return PanelView("DOWN", _ago(text, line["down_s"] or 0.0))
     status = line["status"]
     if status.get("closed"):
-        return PanelView("NONE", str(status["closed"]["reason"]))
+        return PanelView("NONE", text(f"code.{status['closed']['code']}"))
     last = status.get("last")
     if not last:
         return PanelView("WAITING")
     verdict = last["verdict"] if last["verdict"] in SIGNS else "NONE"
     age_s = last["age_s"] + line["age_s"]
     facts = [last["part"], str(last["id"]), f"{last['ms'] or 0:.0f} ms", _ago(text, age_s)]
-    return PanelView(verdict, last["reason"], " · ".join(fact for fact in facts if fact))
+    return PanelView(verdict, _why(text, last), " · ".join(fact for fact in facts if fact))
+
+
+def _why(text: Callable[[str], str], last: dict[str, Any]) -> str:
+    """What decided, without a sentence that would have to be translated."""
+    if last["code"]:
+        return text(f"code.{last['code']}")
+    return f"{last['label']} {last['score']:.1%}" if last["label"] else str(last["reason"])
 
 
 def _ago(text: Callable[[str], str], seconds: float) -> str:

@@ -33,6 +33,15 @@ class Words:
         """
         return self._texts[key][LANGUAGES.index(language)]
 
+    def under(self, language: str, prefix: str) -> dict[str, str]:
+        """All texts whose keys begin with a prefix, by the rest of their keys."""
+        place = LANGUAGES.index(language)
+        return {
+            key.removeprefix(prefix): texts[place]
+            for key, texts in self._texts.items()
+            if key.startswith(prefix)
+        }
+
 
 def language_of(request: Request) -> str:
     """The language a request asks for: by its cookie, else by the browser's order."""

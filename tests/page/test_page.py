@@ -12,7 +12,7 @@ import pytest
 from device import Device, until
 from window import Station
 
-from edge_app.inference.judge import Decision
+from edge_app.inference.judge import Code, Decision
 from edge_app.web.page import VIEWS, WORDS_PATH
 from edge_app.web.panel import panel_view
 
@@ -48,6 +48,11 @@ def test_every_text_stands_in_both_languages() -> None:
         assert all(texts), key
         english, chinese = (set(re.findall(r"\{\w+\}", text)) for text in texts)
         assert english == chinese, key
+
+
+def test_every_code_has_its_words() -> None:
+    """Each reason for no decision is told in both languages."""
+    assert [code for code in Code if code and f"code.{int(code)}" not in WORDS] == []
 
 
 def test_every_key_that_is_used_has_its_text() -> None:

@@ -102,3 +102,19 @@ export function latencyChart(inspections, budgetMs, slots) {
     withShare(h("span", { class: "tick budget" }, t("latency.budget", { ms: number(budgetMs) })), "--at", y(budgetMs) / 100),
     withShare(h("span", { class: "tick" }, number(budgetMs / 2)), "--at", y(budgetMs / 2) / 100));
 }
+
+const WINDOW = 20;
+
+/** The share of OK in each stretch of 20 parts, oldest left; nothing before there are enough. */
+export function yieldTrend(inspections) {
+  const good = inspections.map((inspection) => Number(inspection.verdict === "OK")).reverse();
+  const shares = good.slice(WINDOW - 1).map((_, end) =>
+    good.slice(end, end + WINDOW).reduce((sum, one) => sum + one, 0) / WINDOW);
+  if (shares.length < 2) return [];
+  const low = Math.min(0.5, ...shares);
+  const y = (share) => 100 * (1 - (share - low) / (1 - low));
+  const points = shares.map((share, index) => `${(index / (shares.length - 1)) * 100},${y(share)}`);
+  const alt = t("yield.trend", { n: good.length, low: percent(Math.min(...shares), 0), high: percent(Math.max(...shares), 0) });
+  return [s("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": alt },
+    s("line", { x1: 0, x2: 100, y1: 0, y2: 0 }), s("polyline", { points: points.join(" ") }))];
+}

@@ -1,6 +1,6 @@
 // The line view: what the operator sees from three metres away.
 
-import { latencyChart, limitBar, percentiles } from "./charts.js";
+import { latencyChart, limitBar, percentiles, yieldTrend } from "./charts.js";
 import { send } from "./api.js";
 import { asking } from "./confirm.js";
 import { byId, h, say, withShare } from "./dom.js";
@@ -26,8 +26,10 @@ let drawnFor = "";
 hideForbidden();
 const triggering = byId("trigger");
 const feed = new Feed(camera, draw);
-feed.start();
-picture.start();
+if (camera) {
+  feed.start();
+  picture.start();
+}
 offerUpload();
 
 byId("thaw").addEventListener("click", () => freeze(null));
@@ -101,6 +103,7 @@ function draw() {
   drawnFor = newest;
   if (feed.status) drawHead(feed.status), drawShift(feed.status.shift);
   drawLatency();
+  byId("trend").replaceChildren(...yieldTrend(feed.inspections));
   strip.take(feed.inspections);
 }
 

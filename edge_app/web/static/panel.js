@@ -5,6 +5,7 @@
   var body = document.body;
   var camera = body.getAttribute("data-camera");
   var signs = { OK: "\u2713", NG: "\u2715", REVIEW: "?", NONE: "\u2013", WAITING: "\u00b7", DOWN: "!", LOST: "!" };
+  var codes = JSON.parse(body.getAttribute("data-codes"));
   var heardAt = new Date().getTime();
   var known = null;
   var asking = null;
@@ -20,15 +21,20 @@
   function ago(seconds) {
     return body.getAttribute("data-word-since").replace("{n}", Math.round(seconds));
   }
+  /* What decided, without a sentence that would have to be translated. */
+  function why(last) {
+    if (last.code) { return codes[last.code] || last.reason; }
+    return last.label ? last.label + " " + (last.score * 100).toFixed(1) + "%" : last.reason;
+  }
   function shown(silent) {
     if (silent > LOST_MS) { return { verdict: "LOST", why: ago(silent / 1000), facts: "" }; }
     if (!known) { return { verdict: "WAITING", why: "", facts: "" }; }
     if (!known.line.up) { return { verdict: "DOWN", why: ago((known.line.down_s || 0) + silent / 1000), facts: "" }; }
     var status = known.line.status, last = status.last;
-    if (status.closed) { return { verdict: "NONE", why: status.closed.reason, facts: "" }; }
+    if (status.closed) { return { verdict: "NONE", why: codes[status.closed.code] || status.closed.reason, facts: "" }; }
     if (!last) { return { verdict: "WAITING", why: "", facts: "" }; }
     var age = last.age_s + known.line.age_s + silent / 1000;
-    return { verdict: last.verdict || "NONE", why: last.reason, age: age,
+    return { verdict: last.verdict || "NONE", why: why(last), age: age,
       facts: (last.part ? last.part + " \u00b7 " : "") + last.id + " \u00b7 " + Math.round(last.ms) + " ms \u00b7 " + ago(age) };
   }
   function draw() {
