@@ -18,8 +18,8 @@ SHOWN = 40
 def preview(inspections: Iterable[Inspection], limits: Limits) -> dict[str, Any]:
     """Judge recorded scores anew.
 
-    Only a classification can be: what else a model found is not in the record. Parts
-    without any decision stay what they are.
+    Only a classification can be, by its good labels: what else a model found is not in
+    the record. Parts without any decision stay what they are.
 
     Args:
         inspections: Newest first.
@@ -30,6 +30,8 @@ def preview(inspections: Iterable[Inspection], limits: Limits) -> dict[str, Any]
         the histogram of the good labels' score in `BINS` steps from 0 to 1, and the
         parts whose verdict would change.
     """
+    if not limits.good:
+        inspections = ()
     was: Counter[str] = Counter()
     would: Counter[str] = Counter()
     bins = [0] * BINS

@@ -40,6 +40,13 @@ def test_parts_without_a_decision_stay_out(station: Station) -> None:
     assert found["histogram"] == [0] * BINS
 
 
+def test_without_good_labels_nothing_is_tried(station: Station) -> None:
+    """Limits of another task are not held against scores that are not theirs."""
+    found = preview([station.line.part(Decision.OK)], Limits())
+
+    assert found["parts"] == found["changed"] == 0
+
+
 def test_the_preview_is_asked_over_http(station: Station) -> None:
     """The page sends a job and limits and gets counts."""
     station.line.part(Decision.OK)

@@ -32,7 +32,10 @@ function drawList(chosen) {
 
 /** The limits in force: the job's own, or those its model recommends. */
 const recommended = (name) => known.models.find((model) => model.name === name)?.limits ?? { good: [], accept: 0.9, reject: 0.5 };
-const labelsOf = (name) => known.models.find((model) => model.name === name)?.labels ?? [];
+const aboutOf = (name) => {
+  const { task = "classification", labels = [] } = known.models.find((model) => model.name === name) ?? {};
+  return { task, labels };
+};
 
 /** Numbers of a job beside its limits, with their least and step. */
 const NUMBERS = { shots: [1, 1], interval_ms: [0, 1], delay_ms: [0, 1], exposure_us: [0, 1], gain: [-1, 0.1] };
@@ -75,7 +78,7 @@ function drawLimits(place, draft, change) {
     drawLimits(place, draft, change);
   });
   const limits = draft.limits ?? recommended(draft.model);
-  const editor = limitsEditor({ number: draft.number, limits }, labelsOf(draft.model), (found) => {
+  const editor = limitsEditor({ number: draft.number, limits }, aboutOf(draft.model), (found) => {
     own.checked = true;
     change({ limits: found });
   });

@@ -2,21 +2,25 @@
 
 import { send } from "./api.js";
 import { h, s, say } from "./dom.js";
+import { rulesEditor } from "./rules.js";
 import { chip } from "./verdict.js";
 import { number, percent, t } from "./words.js";
 
 const SOON_MS = 120;
 const VERDICTS = ["OK", "REVIEW", "NG"];
 
-/** An editor of limits; `changed` gets them whenever they are sound. */
-export function limitsEditor(job, labels, changed) {
+/**
+ * An editor of limits; `changed` gets them whenever they change.
+ * A classification's are tried on the last parts; of the others no scores are kept to try on.
+ */
+export function limitsEditor(job, { task, labels }, changed) {
   const limits = structuredClone(job.limits);
   const plot = h("div", { class: "histogram" });
   const outcome = h("div", { class: "outcome", role: "status" });
   const tried = new Trial(job.number, plot, outcome);
   const told = () => {
     changed(limits);
-    tried.soon(limits);
+    if (task === "classification") tried.soon(limits);
   };
   const good = h("fieldset", { class: "choices" }, h("legend", {}, t("limits.good")), ...labels.map((label) => choice(label)));
   function choice(label) {
@@ -47,7 +51,12 @@ export function limitsEditor(job, labels, changed) {
   const all = [slider("reject"), slider("accept")];
   const heads = h("div", { class: "slider-heads" }, ...all.map((each) => each.head));
   const sliders = h("div", { class: "sliders" }, ...all.map((each) => each.input));
-  tried.soon(limits);
+  const rules = rulesEditor(task, limits, labels, told);
+  if (rules) {
+    const scores = task === "detection" ? [heads, sliders] : [];
+    return h("div", { class: "limits-editor" }, ...scores, rules, h("p", { class: "note" }, t("limits.other")));
+  }
+  if (task === "classification") tried.soon(limits);
   return h("div", { class: "limits-editor" }, good, heads, plot, sliders, outcome);
 }
 
