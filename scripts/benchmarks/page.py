@@ -79,7 +79,7 @@ def _claims(documents: Mapping[str, dict[str, Any]]) -> str:
     for name, document in documents.items():
         for check in Part.from_json(document).checks:
             table.rows.append([name, check.claim, check.found, words[check.holds]])
-    return "\n".join(["## Aims", "", *_markdown(table), ""])
+    return "\n".join(["## Aims", "", *markdown(table), ""])
 
 
 def _section(document: dict[str, Any], folder: str) -> str:
@@ -88,7 +88,7 @@ def _section(document: dict[str, Any], folder: str) -> str:
     for warning in meta["warnings"]:
         lines += [f"> **The machine was not quiet:** {warning}.", ""]
     for table in part.tables:
-        lines += [f"### {table.title}", "", *_markdown(table), ""]
+        lines += [f"### {table.title}", "", *markdown(table), ""]
         if table.note:
             lines += [table.note, ""]
     for number, (title, _) in enumerate(part.plots):
@@ -110,7 +110,8 @@ def _ran(meta: Mapping[str, Any]) -> str:
     )
 
 
-def _markdown(table: Table) -> list[str]:
+def markdown(table: Table) -> list[str]:
+    """A table as lines of Markdown."""
     lines = ["| " + " | ".join(table.header) + " |", "|" + " --- |" * len(table.header)]
     for row in table.rows:
         cells = (str(cell).replace("|", "\\|") for cell in row)

@@ -44,7 +44,7 @@ def tail_plot(title: str, series: Mapping[str, Sequence[float]]) -> str:
 
 def shares_for(count: int) -> list[float]:
     """Percentiles that so many samples can tell: at least one of them lies above."""
-    return [share for share in SHARES if count * (100 - share) / 100 >= 1] or [50.0]
+    return [share for share in SHARES if count * (100 - share) > 99.99] or [50.0]
 
 
 def _frame(title: str) -> str:
