@@ -18,6 +18,7 @@ from edge_app.inference.bundle import ModelBundle
 from edge_app.inference.engine import Engine
 from edge_app.jobs import JobError, JobStore
 from edge_app.lines import Lines
+from edge_app.metrics import Metrics
 from edge_app.models import ModelStore, ModelVersion
 from edge_app.records.archive import Archive
 from edge_app.records.ids import Ids, leaser
@@ -92,14 +93,16 @@ def run(settings: Settings) -> int:
         ),
         max_bytes=settings.app.max_body_mb * 1_000_000,
         max_pixels=int(settings.app.max_megapixels * 1_000_000),
-        watch=tally.count,
     )
     lines = Lines(settings.socket_dir, list(settings.cameras))
+    metrics = Metrics(uploads, lines, data_dir)
+    uploads.watch(tally.count, metrics.inspected)
     app = create_app(
         uploads=uploads,
         lines=lines,
         status=AppStatus(uploads, lines),
         tally=tally,
+        metrics=metrics,
         data_dir=data_dir,
         settings=settings.app,
     )

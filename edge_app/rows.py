@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -16,13 +16,14 @@ class BadTensor(Exception):  # noqa: N818 - the caller's fault, read as a senten
 
 
 def fit_rows(
-    inputs: tuple[TensorInfo, ...], tensors: Mapping[str, Array]
+    inputs: tuple[TensorInfo, ...], tensors: Mapping[str, Array], raw: Collection[str] = ()
 ) -> list[dict[str, Array]]:
     """Arrange real values as the model takes them, one dict for each row.
 
     Args:
         inputs: What the model takes.
         tensors: By input name, with or without the batch's dimension.
+        raw: Inputs that came in the model's own integers and stay as they are.
 
     Raises:
         BadTensor: A name, shape or type does not fit.
@@ -38,7 +39,10 @@ def fit_rows(
     if not 1 <= count <= MAX_ROWS:
         raise BadTensor(f"expected 1 to {MAX_ROWS} rows, got {count}")
     return [
-        {name: infos[name].quantize(batch[row : row + 1]) for name, batch in batches.items()}
+        {
+            name: part if name in raw else infos[name].quantize(part)
+            for name, part in ((name, batch[row : row + 1]) for name, batch in batches.items())
+        }
         for row in range(count)
     ]
 

@@ -23,7 +23,7 @@ class AppStatus:
         self._uploads = uploads
         self._lines = lines
         self._started_at = time.monotonic()
-        self._version = importlib.metadata.version("lineside")
+        self.version = importlib.metadata.version("lineside")
         self._runtimes = installed_runtimes()
 
     def health(self) -> tuple[dict[str, Any], bool]:
@@ -41,7 +41,7 @@ class AppStatus:
             "reason": problem,
             "lines_down": down,
             "records": failing or "ok",
-            "version": self._version,
+            "version": self.version,
         }, model is not None
 
     def to_json(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -59,7 +59,6 @@ class Uploads:
         archive: Where pictures go.
         max_bytes: Largest picture file.
         max_pixels: Largest picture.
-        watch: Is told of every inspection.
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class Uploads:
         archive: Archive,
         max_bytes: int,
         max_pixels: int,
-        watch: Watch = lambda _: None,
     ) -> None:
         self.engines = engines
         self.door = door
@@ -83,7 +81,11 @@ class Uploads:
         self._ids = ids
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
-        self._watch = watch
+        self._watchers: tuple[Watch, ...] = ()
+
+    def watch(self, *watchers: Watch) -> None:
+        """Tell these of every inspection from now on."""
+        self._watchers = watchers
 
     def look(self, deadline: Deadline, model: str = "") -> None:
         """Refuse early what has no chance, before its body is taken apart.
@@ -119,7 +121,12 @@ class Uploads:
         return replace(judged, inspection=inspection, committed=committed.is_set())
 
     def run_tensors(
-        self, tensors: Mapping[str, Array], deadline: Deadline, *, model: str = ""
+        self,
+        tensors: Mapping[str, Array],
+        deadline: Deadline,
+        *,
+        model: str = "",
+        raw: Collection[str] = (),
     ) -> dict[str, NDArray[np.float32]]:
         """Run a model on numbers, one row after the other.
 
@@ -127,6 +134,7 @@ class Uploads:
             tensors: Real values by input name, with or without the batch's dimension.
             deadline: When an answer is of no use any more.
             model: Which; empty for the default one.
+            raw: Inputs that come in the model's own integers.
 
         Returns:
             Real values by output name, the batch first.
@@ -136,7 +144,7 @@ class Uploads:
             Busy, TooLate, UnknownModel, ModelFailed: As for pictures.
         """
         loaded = self.engines.get(model, deadline)
-        rows = fit_rows(loaded.engine.inputs, tensors)
+        rows = fit_rows(loaded.engine.inputs, tensors, raw)
         ticket = self.door.enter(loaded.name, deadline, runs=len(rows))
         task = self.crew.do(lambda: self._run_rows(loaded, rows, deadline, ticket))
         outputs = task.result(deadline)
@@ -220,7 +228,8 @@ class Uploads:
             inspection = replace(inspection, image=image)
         if inspection.code is Code.DEADLINE:
             upload.told = inspection
-        self._watch(inspection)
+        for watcher in self._watchers:
+            watcher(inspection)
         return self.recorder.add(inspection)
 
     def _expire(self, upload: Upload) -> None:

@@ -1,10 +1,16 @@
-"""One JSON shape for every error: `{"error": {"code": ..., "message": ...}}`."""
+"""One JSON shape for every error: `{"error": {"code": ..., "message": ...}}`.
+
+Dialects of others shape the same problems as their clients expect them.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Blueprint, Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from edge_app.door import Busy
@@ -22,16 +28,18 @@ log = logging.getLogger(__name__)
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
     BadTensor: (400, "bad_tensor"),
+    JobError: (400, "bad_job"),
     UnknownModel: (404, "unknown_model"),
     LineDown: (503, "line_down"),
-    JobError: (400, "bad_job"),
-    TooLate: (504, "too_late"),
     ModelFailed: (503, "model_failed"),
     StoreError: (503, "store_failed"),
+    TooLate: (504, "too_late"),
 }
 """What each failure is in HTTP."""
 
 BAD_IMAGE = {400: "bad_image", 413: "image_too_large", 415: "unknown_image_kind"}
+PASSED_ON = ("allow", "retry-after", "location")
+"""Headers of werkzeug's own refusals that belong to the answer."""
 
 
 class ApiError(Exception):
@@ -42,52 +50,84 @@ class ApiError(Exception):
         self.status, self.code = status, code
 
 
-def error_response(status: int, code: str, message: str, **more: object) -> Response:
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, in whatever dialect it will be told.
+
+    Args:
+        status: In HTTP.
+        code: In one word.
+        message: In one sentence.
+        more: Further facts.
+        headers: Of the answer.
+    """
+
+    status: int
+    code: str
+    message: str
+    more: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Shape = Callable[[Problem], dict[str, Any]]
+"""Makes a dialect's error document of a problem."""
+
+
+def own_shape(problem: Problem) -> dict[str, Any]:
     """The one error shape."""
-    response = jsonify({"error": {"code": code, "message": message, **more}})
-    response.status_code = status
-    return response
+    return {"error": {"code": problem.code, "message": problem.message, **problem.more}}
 
 
-def register_errors(app: Flask) -> None:
-    """Answer every failure in the one shape; only the unexpected ones are logged in full."""
+def shape_errors(target: Flask | Blueprint, shape: Shape = own_shape) -> None:
+    """Answer every failure of an app or a blueprint in one shape."""
+
+    @target.errorhandler(Exception)
+    def answer(error: Exception) -> Response:
+        problem = problem_of(error)
+        response = jsonify(shape(problem))
+        response.status_code = problem.status
+        response.headers.update(problem.headers)
+        return response
+
+
+def problem_of(error: Exception) -> Problem:
+    """What an exception means to a client; only the unexpected ones are logged in full."""
+    for kind, tell in TELLERS.items():
+        if isinstance(error, kind):
+            return tell(error)
     for kind, (status, code) in STATUS.items():
-        app.register_error_handler(
-            kind, lambda error, s=status, c=code: error_response(s, c, str(error))
-        )
+        if isinstance(error, kind):
+            return Problem(status, code, str(error))
+    log.error("request failed", exc_info=error)
+    return Problem(500, "internal", "the app failed; its log says how")
 
-    @app.errorhandler(ApiError)
-    def refused(error: ApiError) -> Response:
-        return error_response(error.status, error.code, str(error))
 
-    @app.errorhandler(BadImage)
-    def bad_image(error: BadImage) -> Response:
-        return error_response(error.status, BAD_IMAGE[error.status], str(error))
+def _bad_image(error: BadImage) -> Problem:
+    return Problem(error.status, BAD_IMAGE.get(error.status, "bad_image"), str(error))
 
-    @app.errorhandler(Busy)
-    def busy(error: Busy) -> Response:
-        response = error_response(
-            503, error.code, str(error), retry_after_ms=round(error.retry_after_ms)
-        )
-        response.headers["Retry-After"] = str(error.retry_after_s)
-        return response
 
-    @app.errorhandler(NoAnswer)
-    def no_answer(error: NoAnswer) -> Response:
-        kept = error.inspection
-        about = {"id": kept.id, "verdict": str(kept.decision), "verdict_code": int(kept.code)}
-        return error_response(504, "too_late", str(error), **about)
+def _busy(error: Busy) -> Problem:
+    more = {"retry_after_ms": round(error.retry_after_ms)}
+    return Problem(503, error.code, str(error), more, {"Retry-After": str(error.retry_after_s)})
 
-    @app.errorhandler(HTTPException)
-    def http(error: HTTPException) -> Response:
-        code = (error.name or "error").lower().replace(" ", "_")
-        response = error_response(error.code or 500, code, error.description or error.name)
-        for name, value in error.get_headers():
-            if name.lower() in ("allow", "retry-after", "location"):
-                response.headers[name] = value
-        return response
 
-    @app.errorhandler(Exception)
-    def unexpected(error: Exception) -> Response:
-        log.error("request failed", exc_info=error)
-        return error_response(500, "internal", "the app failed; its log says how")
+def _no_answer(error: NoAnswer) -> Problem:
+    kept = error.inspection
+    about = {"id": kept.id, "verdict": str(kept.decision), "verdict_code": int(kept.code)}
+    return Problem(504, "too_late", str(error), about)
+
+
+def _http_problem(error: HTTPException) -> Problem:
+    code = (error.name or "error").lower().replace(" ", "_")
+    headers = {name: value for name, value in error.get_headers() if name.lower() in PASSED_ON}
+    return Problem(error.code or 500, code, error.description or error.name, {}, headers)
+
+
+TELLERS: dict[type[Exception], Callable[[Any], Problem]] = {
+    ApiError: lambda error: Problem(error.status, error.code, str(error)),
+    BadImage: _bad_image,
+    Busy: _busy,
+    NoAnswer: _no_answer,
+    HTTPException: _http_problem,
+}
+"""Failures that know more of themselves than a status."""

@@ -11,20 +11,25 @@ from edge_app.audit import Audit
 from edge_app.config import AppSettings
 from edge_app.jobs import JobStore
 from edge_app.lines import Lines
+from edge_app.metrics import Metrics
 from edge_app.status import AppStatus
 from edge_app.tally import Tally
 from edge_app.uploads import Uploads
 from edge_app.web.cameras import cameras_blueprint
-from edge_app.web.errors import register_errors
+from edge_app.web.deepstack import deepstack_blueprint
+from edge_app.web.errors import shape_errors
 from edge_app.web.export import export_blueprint
 from edge_app.web.inspections import inspections_blueprint
 from edge_app.web.jobs import jobs_blueprint
+from edge_app.web.kserve import kserve_blueprint
 from edge_app.web.models import models_blueprint
 from edge_app.web.native import native_blueprint
 from edge_app.web.page import page_blueprint
 from edge_app.web.predict import predict_blueprint
+from edge_app.web.prometheus import measure_requests, prometheus_blueprint
 from edge_app.web.request import InMemoryRequest
 from edge_app.web.strict_json import StrictJson
+from edge_app.web.tfserving import tfserving_blueprint
 
 
 def create_app(
@@ -33,6 +38,7 @@ def create_app(
     lines: Lines,
     status: AppStatus,
     tally: Tally,
+    metrics: Metrics,
     data_dir: Path,
     settings: AppSettings,
 ) -> Flask:
@@ -42,7 +48,8 @@ def create_app(
     app.config["MAX_FORM_PARTS"] = 20
     app.json = StrictJson(app)
     app.request_class = InMemoryRequest
-    register_errors(app)
+    shape_errors(app)
+    measure_requests(app, metrics)
 
     @app.get("/health")
     def health() -> ResponseReturnValue:
@@ -50,6 +57,9 @@ def create_app(
         return jsonify(document), 200 if able else 503
 
     app.register_blueprint(predict_blueprint(uploads, settings))
+    app.register_blueprint(kserve_blueprint(uploads, status, settings))
+    app.register_blueprint(tfserving_blueprint(uploads, settings))
+    app.register_blueprint(deepstack_blueprint(uploads, settings))
     audit, jobs = Audit(data_dir), JobStore(data_dir / "jobs")
     app.register_blueprint(native_blueprint(status, lines, tally, audit))
     app.register_blueprint(inspections_blueprint(uploads, data_dir, settings))
@@ -57,5 +67,6 @@ def create_app(
     app.register_blueprint(cameras_blueprint(lines, jobs, audit))
     app.register_blueprint(jobs_blueprint(jobs, uploads.engines.store, lines, audit))
     app.register_blueprint(models_blueprint(uploads.engines, lines, audit))
+    app.register_blueprint(prometheus_blueprint(metrics))
     app.register_blueprint(page_blueprint(lines, data_dir))
     return app

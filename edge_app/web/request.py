@@ -89,7 +89,15 @@ def read_json(request: Request) -> dict[str, Any]:
     Raises:
         ApiError: It is none.
     """
-    body = request.get_data(cache=True)
+    return parse_json(request.get_data(cache=True))
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """Bytes as a JSON object.
+
+    Raises:
+        ApiError: They are none.
+    """
     if body.count(b",") > MAX_NUMBERS:
         raise ApiError(
             413, "too_many_numbers", f"at most {MAX_NUMBERS} numbers are taken in one JSON body"

@@ -26,6 +26,7 @@ from edge_app.inference.preprocess import Contract
 from edge_app.inference.tasks import Task
 from edge_app.inference.tensor import Array, TensorInfo
 from edge_app.lines import Lines
+from edge_app.metrics import Metrics
 from edge_app.models import ModelStore
 from edge_app.records.archive import Archive
 from edge_app.records.database import Database
@@ -132,15 +133,17 @@ class Device:
             ),
             max_bytes=self.settings.max_body_mb * 1_000_000,
             max_pixels=int(self.settings.max_megapixels * 1_000_000),
-            watch=self._watch,
         )
         ids.refill()
         self.lines = Lines(data_dir / "run", list(cameras))
+        self.metrics = Metrics(self.uploads, self.lines, data_dir)
+        self.uploads.watch(self.seen.append, self.tally.count, self.metrics.inspected)
         self.app = create_app(
             uploads=self.uploads,
             lines=self.lines,
             status=AppStatus(self.uploads, self.lines),
             tally=self.tally,
+            metrics=self.metrics,
             data_dir=data_dir,
             settings=self.settings,
         )
@@ -185,10 +188,6 @@ class Device:
             return database.inspection(inspection_id)
         finally:
             database.close()
-
-    def _watch(self, inspection: Inspection) -> None:
-        self.seen.append(inspection)
-        self.tally.count(inspection)
 
     def _load(self, _version: object, bundle: ModelBundle) -> Engine:
         return Engine(bundle, "toy", 1, load=lambda *_: self.model)
