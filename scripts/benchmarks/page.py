@@ -69,6 +69,14 @@ def write_page(folder: Path, page: Path) -> None:
         sections.append(f"**Not run yet:** {', '.join(missing)}.\n")
     sections.append(_claims(documents))
     sections += [_section(document, folder.name) for document in documents.values()]
+    soak = folder / "soak.json"
+    if soak.exists():
+        report = json.loads(soak.read_text(encoding="utf-8"))
+        sections.append(_soak(report, documents.get("app"), folder.name))
+    else:
+        sections.append(
+            "## Soak\n\nNot run yet: `scripts/soak --hours 1 --out docs/performance`.\n"
+        )
     sections.append(NOT_MEASURED.read_text(encoding="utf-8"))
     page.write_text("\n".join(sections), encoding="utf-8")
 
@@ -93,6 +101,37 @@ def _section(document: dict[str, Any], folder: str) -> str:
             lines += [table.note, ""]
     for number, (title, _) in enumerate(part.plots):
         lines += [f"![{title}]({folder}/{plot_name(part.name, number)})", ""]
+    return "\n".join(lines)
+
+
+def _soak(report: Mapping[str, Any], app: Mapping[str, Any] | None, folder: str) -> str:
+    """The soak in short, with the memory that was left after it."""
+    meta, broken = report["meta"], sum(e["broken"] for e in report["invariants"].values())
+    spread, lives = report["answer_ms"], report["lives"]
+    table = Table("", ["program", "lived s", "MB at first", "at most", "at last", "CPU s"])
+    longest: dict[str, float] = {}
+    for life in sorted(lives, key=lambda entry: -entry["seconds"]):
+        table.rows.append([life["name"], f"{life['seconds']:.0f}", *life["mb"], life["cpu_s"]])
+        longest.setdefault(life["name"], life["mb"][-1])
+    outcome = "no invariant broke" if not broken else f"**{broken} violations**"
+    lines = [
+        "## Soak",
+        "",
+        f"{meta['minutes']:.0f} minutes on {meta['at']}, version {meta['version']}: {outcome} in "
+        f"{spread['n']} answers, faults and all. The whole report is [soak.md]({folder}/soak.md).",
+        "",
+        *markdown(table),
+        "",
+    ]
+    together = longest.get("app", 0.0) + longest.get("cam1", 0.0)
+    tutorial = (app or {}).get("facts", {}).get("resident_mb", {}).get("Flask + TF")
+    if tutorial and together:
+        lines += [
+            f"Line and app that lived longest had {together:.0f} MB together at their end: "
+            f"{together / tutorial:.2f} of the tutorial service's {tutorial:.0f} MB; the aim is a "
+            "fifth.",
+            "",
+        ]
     return "\n".join(lines)
 
 

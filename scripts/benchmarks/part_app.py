@@ -145,6 +145,7 @@ class AppPart:
         self.part.tables.append(table)
         names = [f"{service.name}, {CLIENTS} clients" for service in self._services]
         self.part.plots.append((f"{CLIENTS} clients", names))
+        self.part.facts["resident_mb"] = {s.name: round(s.rss_mb, 1) for s in self._services}
         ours, tutorial = self._services[0], self._services[1]
         self.part.check(
             "memory at most a fifth of the tutorial service's",
