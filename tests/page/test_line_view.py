@@ -206,3 +206,16 @@ def test_the_language_switch_stays(look: Any) -> None:
 
     expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
     expect(page.locator(".views [aria-current=page]")).to_have_text("记录")
+
+
+def test_the_tab_and_a_screen_reader_hear_what_is_wrong(look: Any, station: Station) -> None:
+    """The tab's title is the state; what needs a person is announced, a good part is not."""
+    station.line.part(Decision.OK)
+    page = look().open()
+    expect(page).to_have_title("OK · cam1 · Lineside")
+    expect(page.locator("#announcement")).to_be_empty()
+
+    station.line.part(Decision.NG)
+
+    expect(page.locator("#announcement")).to_have_text("NG")
+    expect(page).to_have_title("NG · cam1 · Lineside")

@@ -140,9 +140,24 @@ function drawVerdict(state) {
   panel.toggleAttribute("data-old", !frozen && (shown.age ?? 0) > oldAfter());
   byId("verdict-shape").setAttribute("href", `/static/icons.svg#${shapeOf(shown.verdict)}`);
   say(byId("verdict-word"), t(`verdict.${shown.verdict}`));
+  announce(shown.verdict);
   drawFrozenBar();
   if (shown.inspection) drawReason(shown);
   else drawTrouble(shown);
+}
+
+const QUIET_MS = 5000;
+let announcedAt = -QUIET_MS;
+
+/** The tab tells the state; a screen reader hears what needs a person, not every good part. */
+function announce(verdict) {
+  const word = t(`verdict.${verdict}`);
+  const title = [frozen ? "" : word, camera, "Lineside"].filter(Boolean).join(" · ");
+  if (document.title !== title) document.title = title;
+  const calm = frozen || verdict === "OK" || verdict === "WAITING";
+  if (calm || performance.now() - announcedAt < QUIET_MS) return;
+  announcedAt = performance.now();
+  say(byId("announcement"), word);
 }
 
 /** A verdict is old when the line usually brings the next one well within this time. */
