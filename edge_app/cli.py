@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge_app import jobs_cli, models_cli
+from edge_app import commission, jobs_cli, models_cli
 from edge_app.config import EXIT_CONFIG, ConfigError
 from edge_app.jobs import JobError
 from edge_app.lines import LineDown
@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     _add_up(commands)
     models_cli.add_parser(commands)
     jobs_cli.add_parser(commands)
+    commission.add_parser(commands)
     settings = commands.add_parser("settings", help="print the page of all settings (Markdown)")
     settings.set_defaults(run=_settings)
     arguments = parser.parse_args(argv)

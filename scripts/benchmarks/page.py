@@ -114,24 +114,20 @@ def _soak(report: Mapping[str, Any], app: Mapping[str, Any] | None, folder: str)
         table.rows.append([life["name"], f"{life['seconds']:.0f}", *life["mb"], life["cpu_s"]])
         longest.setdefault(life["name"], life["mb"][-1])
     outcome = "no invariant broke" if not broken else f"**{broken} violations**"
-    lines = [
-        "## Soak",
-        "",
+    outcome_said = (
         f"{meta['minutes']:.0f} minutes on {meta['at']}, version {meta['version']}: {outcome} in "
-        f"{spread['n']} answers, faults and all. The whole report is [soak.md]({folder}/soak.md).",
-        "",
-        *markdown(table),
-        "",
-    ]
+        f"{spread['n']} answers, faults and all. The whole report is [soak.md]({folder}/soak.md)."
+    )
+    lines = ["## Soak", "", outcome_said, "", *markdown(table), ""]
     together = longest.get("app", 0.0) + longest.get("cam1", 0.0)
     tutorial = (app or {}).get("facts", {}).get("resident_mb", {}).get("Flask + TF")
     if tutorial and together:
-        lines += [
+        memory = (
             f"Line and app that lived longest had {together:.0f} MB together at their end: "
             f"{together / tutorial:.2f} of the tutorial service's {tutorial:.0f} MB; the aim is a "
-            "fifth.",
-            "",
-        ]
+            "fifth."
+        )
+        lines += [memory, ""]
     return "\n".join(lines)
 
 

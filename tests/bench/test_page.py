@@ -147,3 +147,24 @@ def test_import_times_are_read_as_python_writes_them() -> None:
     )
 
     assert parse_importtime(text) == [("zipimport", 0.12), ("numpy.core", 2.5)]
+
+
+def test_soak_stands_on_the_page_with_its_memory(tmp_path: Path) -> None:
+    """The soak's memory is held against the tutorial service's of the app's part."""
+    folder = tmp_path / "performance"
+    app = Part("app", "The app", "How.", facts={"resident_mb": {"Flask + TF": 500.0}})
+    keep(folder, app, META)
+    life = {"seconds": 3600.0, "mb": [40.0, 50.0, 50.0], "files": [9, 9, 9], "cpu_s": 3.0}
+    report = {
+        "meta": {"minutes": 60.0, "at": "now", "version": "abc"},
+        "invariants": {"x": {"says": "x", "broken": 0}},
+        "answer_ms": {"n": 7},
+        "lives": [{"name": "app", **life}, {"name": "cam1", **life}],
+    }
+    (folder / "soak.json").write_text(json.dumps(report))
+
+    write_page(folder, tmp_path / "page.md")
+
+    text = (tmp_path / "page.md").read_text()
+    assert "no invariant broke in 7 answers" in text
+    assert "100 MB together at their end: 0.20 of" in text
