@@ -13,8 +13,12 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real test data is not here")
 
 
-def test_a_model_s_whole_life(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_s_whole_life(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Added, activated, replaced, rolled back, removed; and each step says what it did."""
+    # One round of measuring is as good as three for what is looked at here.
+    monkeypatch.setattr("edge_app.inference.tune.ROUNDS", 1)
     folder = ["--data", str(tmp_path)]
     labels = tmp_path / "labels.txt"
     labels.write_text("nobody\nsomebody\n")
