@@ -23,6 +23,9 @@ that is named. Raw samples, one row a series, lie beside the JSON in `performanc
     scripts/bench all            everything, about a quarter of an hour
     scripts/bench line app       some parts
     scripts/bench all --quick    everything, cut short: shows that it runs, not how fast
+    scripts/soak --hours 1       everything at once, with faults; checks what must always hold
+    scripts/simulate-scale       see scale.md
+    lineside bench               the same question put to one device, see commissioning.md
 
 p99.9 needs at least a thousand runs to mean anything; where there are fewer it is the
 slowest run. Baselines are installed on demand into `.venv-bench`, never into the device's

@@ -119,7 +119,8 @@ class Faults:
                 self._ledger.count(f"{name} back", 1)
                 return
             time.sleep(0.05)
-        self._ledger.violate("not-back", f"{name} after {BACK_S:.0f} s")
+        load = os.getloadavg()[0]
+        self._ledger.violate("not-back", f"{name} after {BACK_S:.0f} s; load average {load:.1f}")
 
     def _well(self, name: str) -> bool:
         if name == "app":
