@@ -11,6 +11,7 @@ from typing import Any
 from edge_app.lines import Lines
 from edge_app.records.database import Database
 from edge_app.records.inspection import Inspection
+from edge_app.web.surroundings import Surroundings
 
 KEPT = 120
 """Inspections a live view can show: the filmstrip and the latency chart."""
@@ -26,12 +27,13 @@ class Feed:
 
     Args:
         lines: The lines, as last heard.
-        database_path: The records.
+        data_dir: Where the records are.
     """
 
-    def __init__(self, lines: Lines, database_path: Path) -> None:
+    def __init__(self, lines: Lines, data_dir: Path) -> None:
         self._lines = lines
-        self._database_path = database_path
+        self._database_path = data_dir / "records.db"
+        self.surroundings = Surroundings(data_dir)
         self._lock = threading.Lock()
         self._newest: dict[str, tuple[float, list[Inspection]]] = {}
         self._failing = ""
@@ -52,6 +54,7 @@ class Feed:
             "lines": {name: self._lines.state(name).to_json()["up"] for name in self._lines.names},
             "inspections": [i.to_json() for i in inspections if i.id > after_id],
             "records": self._failing or "ok",
+            "box": self.surroundings.to_json(),
         }
 
     def _inspections(self, camera: str, last_id: int) -> list[Inspection]:

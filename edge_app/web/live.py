@@ -38,6 +38,10 @@ def live_routes(blueprint: Blueprint, lines: Lines, feed: Feed, stills: Stills) 
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    @blueprint.get("/page/box")
+    def box() -> ResponseReturnValue:
+        return jsonify(feed.surroundings.to_json())
+
     @blueprint.get("/page/cameras/<name>/live.jpg")
     def live_picture(name: str) -> ResponseReturnValue:
         """The newest picture; 304 when it is the one the viewer has, 204 when there is none."""

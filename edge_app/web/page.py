@@ -49,7 +49,7 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
     """Routes of the page."""
     blueprint = Blueprint("page", __name__)
     words = Words(WORDS_PATH)
-    feed = Feed(lines, data_dir / "records.db")
+    feed = Feed(lines, data_dir)
 
     @blueprint.context_processor
     def context() -> dict[str, Any]:

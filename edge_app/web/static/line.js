@@ -110,7 +110,16 @@ function draw() {
 function drawHead(status) {
   const job = status.job_name ? `${status.job} ${status.job_name}` : status.job;
   const warning = status.warning && has(`code.${status.warning}`) ? t(`code.${status.warning}`) : "";
-  say(byId("top-job"), [`${t("fact.job")} ${job}`, status.model, warning].filter(Boolean).join(" · "));
+  say(byId("top-job"), [`${t("fact.job")} ${job}`, status.model, ...surroundings(), warning].filter(Boolean).join(" · "));
+}
+
+function surroundings() {
+  const { celsius, throttled, free_bytes: free } = feed.document.box;
+  return [
+    celsius === null ? "" : `${number(celsius)} °C`,
+    throttled,
+    free === null ? "" : t("system.free", { n: number(free / 1e9, free < 1e10 ? 1 : 0) }),
+  ];
 }
 
 /** What the large field shows: a frozen part, trouble, or the line's last answer. */

@@ -34,7 +34,7 @@ function lineRows(line) {
   ];
 }
 
-function appRows(doc) {
+function appRows(doc, box) {
   const refused = Object.values(doc.uploads?.refused ?? {}).reduce((sum, count) => sum + count, 0);
   return [
     row("Lineside", "note", `${doc.version} · ${t("system.runs", { age: span(doc.uptime_s) })}`),
@@ -42,16 +42,14 @@ function appRows(doc) {
     kept(t("view.records"), doc.records === "ok" ? "" : doc.records),
     row(t("system.uploads"), "note", t("system.refused", { n: number(refused) })),
     row(t("system.runtimes"), "note", Object.entries(doc.runtimes).map(([name, version]) => `${name} ${version}`).join(", ") || String(doc.runtimes)),
-    ...boxRows(doc.box),
+    ...boxRows(box),
   ];
 }
 
-function boxRows(box) {
-  if (!box) return [];
+function boxRows({ celsius, throttled, free_bytes: free }) {
   const rows = [];
-  const { celsius, throttled } = box.heat ?? {};
-  if (celsius !== null && celsius !== undefined) rows.push(row(t("system.heat"), throttled ? "bad" : "good", `${number(celsius)} °C ${throttled ?? ""}`));
-  if (box.free_bytes !== undefined) rows.push(row(t("system.disk"), "note", t("system.free", { n: number(box.free_bytes / 1e9, 1) })));
+  if (celsius !== null) rows.push(row(t("system.heat"), throttled ? "bad" : "good", [`${number(celsius)} °C`, throttled].filter(Boolean).join(" · ")));
+  if (free !== null) rows.push(row(t("system.disk"), "note", t("system.free", { n: number(free / 1e9, 1) })));
   return rows;
 }
 
@@ -59,10 +57,10 @@ const card = (title, rows) => h("section", { class: "card" }, h("h2", {}, title)
 
 async function draw() {
   try {
-    const doc = await get("/api/v1/status", { within: 1500 });
+    const [doc, box] = await Promise.all([get("/api/v1/status", { within: 1500 }), get("/page/box", { within: 1500 })]);
     byId("health").replaceChildren(
       ...Object.entries(doc.lines).map(([name, line]) => card(`${t("view.line")} ${name}`, lineRows(line))),
-      card(t("system.app"), appRows(doc)));
+      card(t("system.app"), appRows(doc, box)));
     byId("health").removeAttribute("data-old");
     say(byId("system-note"), "");
   } catch (refused) {
