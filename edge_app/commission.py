@@ -246,7 +246,7 @@ def _line(lines: Lines, name: str, config: Path | None) -> Iterator[None]:
     """The running line, or one that is started for the while."""
     with contextlib.suppress(LineDown):
         lines.ask(name, "GET", "/status")
-        _say(f"line {name} runs already and is used as it is")
+        _say(f"line {name} runs already and is used as it is; let no product pass meanwhile")
         yield
         return
     command = [sys.executable, "-m", "camera", name]

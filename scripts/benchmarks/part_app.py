@@ -89,7 +89,10 @@ class AppPart:
             for start_one in (self._ours, self._tutorial, self._gunicorn, self._fastapi):
                 self._services.append(start_one(data, programs))
             for service in self._services:
-                hey(service.url, body, clients=1, requests=10)
+                first = hey(service.url, body, clients=1, requests=10)
+                if not any(answer.status == 200 for answer in first):
+                    statuses = sorted({answer.status for answer in first})
+                    raise NotReady(f"{service.name} answers a photo with {statuses}")
             for _ in range(self._rounds):
                 self._add("bare loop", bare.run(self._runs))
                 for service in self._services:
