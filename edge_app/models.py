@@ -140,8 +140,13 @@ class ModelStore:
             raise StoreError(f"{source} has {len(content)} bytes; {MAX_FILE_BYTES} are taken")
         try:
             if is_bundle(content):
-                name = name or unpack_bundle(content).spec.name
-                unpack_bundle(content)
+                if told not in (None, Told()):
+                    raise StoreError(
+                        f"{source} is a Lineside model file and says everything itself; "
+                        "what is told of a model is for files from elsewhere"
+                    )
+                bundle = unpack_bundle(content)
+                name = name or bundle.spec.name
             else:
                 name = name or name_of(source)
                 _check_name(name)

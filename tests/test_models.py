@@ -16,6 +16,7 @@ from edge_app.inference.bundle import (
     read_bundle,
     write_bundle,
 )
+from edge_app.inference.guess import Told
 from edge_app.inference.tasks import Task
 from edge_app.inference.tune import Choice, Row, Tuning, fingerprint
 from edge_app.models import ModelStore, ModelVersion, StoreError, name_of
@@ -388,3 +389,9 @@ def test_a_start_on_a_read_only_disk_still_finds_a_model(
 
     assert started.version == store.version("caps", 1)
     assert "Read-only file system" in started.problems[-1]
+
+
+def test_a_file_of_ours_is_not_told_what_it_is(store: ModelStore) -> None:
+    """Words that would be ignored are refused."""
+    with pytest.raises(StoreError, match="says everything itself"):
+        store.add_content(pack_bundle(bundle()), told=Told(good=("round",)))
