@@ -110,7 +110,8 @@ function draw() {
 function drawHead(status) {
   const job = status.job_name ? `${status.job} ${status.job_name}` : status.job;
   const warning = status.warning && has(`code.${status.warning}`) ? t(`code.${status.warning}`) : "";
-  say(byId("top-job"), [`${t("fact.job")} ${job}`, status.model, ...surroundings(), warning].filter(Boolean).join(" · "));
+  say(byId("top-job"), `${t("fact.job")} ${job} · ${status.model}`);
+  say(byId("surroundings"), [...surroundings(), warning].filter(Boolean).join(" · "));
 }
 
 function surroundings() {
