@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import fail_safe
 import numpy as np
 import pytest
 
@@ -36,6 +37,12 @@ from edge_app.records.archive import Archive
 from edge_app.records.database import Database
 from edge_app.records.ids import Ids
 from edge_app.records.recorder import Recorder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Some tests are rows of docs/fail-safe.md."""
+    fail_safe.configure(config)
+
 
 INPUT = TensorInfo("image", (1, 16, 64, 3), "float32")
 OUTPUT = TensorInfo("scores", (1, 2), "float32")

@@ -105,6 +105,13 @@ def test_the_next_edge_ends_the_ok_of_the_part_before(bench: Bench) -> None:
     assert not bench.port.levels["ok"]
 
 
+@pytest.mark.failsafe(
+    "the model stalls, on pins",
+    "no_reject falls",
+    "the deadline",
+    "NONE, code 23",
+    "the next OK part",
+)
 def test_the_deadline_rejects_without_the_loop(bench: Bench) -> None:
     """A stalled model: at the deadline the pins say reject by themselves."""
     bench.pulse()
@@ -136,6 +143,13 @@ def test_edges_that_nobody_read_are_missed(bench: Bench) -> None:
     assert bench.station.take(0) is not None
 
 
+@pytest.mark.failsafe(
+    "the program with the pins ends or dies",
+    "all outputs 0: reject, not ready",
+    "at once",
+    "nothing",
+    "when it runs again",
+)
 def test_when_it_stops_everything_rejects(bench: Bench) -> None:
     """The program's end pulls every output to 0."""
     bench.gpio.start()
@@ -147,7 +161,7 @@ def test_when_it_stops_everything_rejects(bench: Bench) -> None:
 
 def test_without_pins_the_error_is_a_sentence() -> None:
     """No chip, or no library: the program says what is missing."""
-    with pytest.raises(GpioError, match="gpio"):
+    with pytest.raises(GpioError, match=r"(?i)gpio"):
         ChipPort(Pins(chip="no such chip", trigger="17"))
-    with pytest.raises(GpioError, match="gpio"):
+    with pytest.raises(GpioError, match=r"(?i)gpio"):
         ChipPort(Pins(chip="/dev/gpiochip99", trigger="17", ok="27"))

@@ -190,6 +190,13 @@ def test_a_part_that_was_passed_over_is_never_shown(
     assert Status.PASS not in bits
 
 
+@pytest.mark.failsafe(
+    "a Modbus trigger is refused",
+    "Fail, decision 4 with the code, Missed Trigger",
+    "at once",
+    "counted as missed",
+    "by itself",
+)
 @pytest.mark.parametrize(
     ("control", "code"), [(ENABLE, Code.BUSY), (0, Code.NOT_ENABLED)], ids=["busy", "not enabled"]
 )
@@ -213,6 +220,13 @@ def test_a_refused_trigger_has_its_result_at_once(
     assert handshake.code is code
 
 
+@pytest.mark.failsafe(
+    "others fire while the PLC does",
+    "only the PLC's own results are shown",
+    "-",
+    "each part with its source",
+    "by itself",
+)
 def test_somebody_elses_part_is_not_shown(desk: StationDesk, handshake: Handshake) -> None:
     """While Trigger Enable is on, a page's or a free-running shot never looks like the PLC's."""
     handshake.write(0, [ENABLE])
@@ -247,6 +261,13 @@ def test_hold_keeps_results_in_order(desk: StationDesk, handshake: Handshake) ->
     assert Status.OVERRUN not in status(handshake)
 
 
+@pytest.mark.failsafe(
+    "the PLC hangs (HR 3 set)",
+    "Trigger Enable drops, code 60",
+    "HR 3 x 0.1 s",
+    "nothing",
+    "the PLC takes Trigger Enable back, or clears the error",
+)
 def test_the_plc_watchdog_takes_enable_away(
     desk: StationDesk, handshake: Handshake, clock: Clock
 ) -> None:

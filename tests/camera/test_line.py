@@ -90,6 +90,13 @@ def test_laps_add_up_to_the_total(rig: Callable[..., Any]) -> None:
         assert {"queue", "frame", "preprocess", "invoke", "judge"} <= row.laps_ms.keys()
 
 
+@pytest.mark.failsafe(
+    "the model stalls",
+    "decision 4, code 23; the next triggers code 20; heartbeat stands still",
+    "the deadline",
+    "NONE, code 23; the verdict that came later as late",
+    "by itself when the model returns; the service watchdog restarts a line that stays stuck",
+)
 def test_a_stalled_model_is_answered_on_time(
     rig: Callable[..., Any], until: Callable[..., None]
 ) -> None:
@@ -128,6 +135,13 @@ def test_a_stalled_model_is_answered_on_time(
     assert line.fire(19).decision is PlcDecision.OK
 
 
+@pytest.mark.failsafe(
+    "the model raises",
+    "decision 4, code 99 (40 where the runtime itself gives up)",
+    "at once",
+    "NONE with the error",
+    "the next part",
+)
 def test_a_model_that_raises_is_no_decision(rig: Callable[..., Any]) -> None:
     """One part's misfortune is not the next one's."""
     line = rig().start()
@@ -142,6 +156,13 @@ def test_a_model_that_raises_is_no_decision(rig: Callable[..., Any]) -> None:
     assert line.fire(2).decision is PlcDecision.OK
 
 
+@pytest.mark.failsafe(
+    "a frame is no picture",
+    "decision 4, code 31",
+    "at once",
+    "NONE, code 31",
+    "the next whole frame",
+)
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8 not a picture", b"\x00" * 5000])
 def test_a_garbage_frame_is_no_decision(rig: Callable[..., Any], content: bytes) -> None:
     """Bytes that are no picture are code 31."""
@@ -151,6 +172,13 @@ def test_a_garbage_frame_is_no_decision(rig: Callable[..., Any], content: bytes)
     assert (record.decision, record.code) == (PlcDecision.NONE, Code.BAD_IMAGE)
 
 
+@pytest.mark.failsafe(
+    "camera gone",
+    "decision 4, code 30; Error bit; no live picture",
+    "at once",
+    "NONE, code 30",
+    "opened again within a second after its return, for ever",
+)
 def test_a_dead_camera_is_no_decision(rig: Callable[..., Any], scripted: Any) -> None:
     """A camera that is lost is code 30 at once, shown as Error, and never its last picture."""
     line = rig(source=scripted)
@@ -167,6 +195,13 @@ def test_a_dead_camera_is_no_decision(rig: Callable[..., Any], scripted: Any) ->
     assert line.tell("GET", "/live.jpg")[0] == 503
 
 
+@pytest.mark.failsafe(
+    "camera silent, its driver says nothing",
+    "decision 4, code 30",
+    "0.9 of the deadline",
+    "NONE, code 30",
+    "as above; a hanging driver is killed",
+)
 def test_a_silent_camera_is_no_decision(rig: Callable[..., Any], scripted: Any) -> None:
     """A camera that hangs without an error is code 30, before the deadline takes it."""
     line = rig(source=scripted, deadline_ms=1000.0)
@@ -177,6 +212,13 @@ def test_a_silent_camera_is_no_decision(rig: Callable[..., Any], scripted: Any) 
     assert (record.decision, record.code) == (PlcDecision.NONE, Code.NO_FRAME)
 
 
+@pytest.mark.failsafe(
+    "camera frozen, or frames repeated or out of order",
+    "decision 4, code 32; Error bit when frozen",
+    "0.9 of the deadline",
+    "NONE, code 32",
+    "the next frame that is new",
+)
 @pytest.mark.parametrize("fault", ["repeated", "reordered", "frozen"])
 def test_what_is_not_new_is_no_decision(rig: Callable[..., Any], fault: str) -> None:
     """Repeated, reordered and frozen pictures are code 32."""
@@ -206,6 +248,13 @@ def test_the_frame_is_exposed_after_the_trigger(rig: Callable[..., Any]) -> None
     assert line.fire(1).decision is PlcDecision.NG
 
 
+@pytest.mark.failsafe(
+    "camera slow: frames arrive long after their exposure",
+    "decision 4, code 30 or 32",
+    "0.9 of the deadline",
+    "NONE",
+    "when frames are fresh again",
+)
 def test_an_old_frame_is_not_judged(rig: Callable[..., Any]) -> None:
     """A source that is far behind is code 30 or 32, never judged."""
 
@@ -219,6 +268,13 @@ def test_an_old_frame_is_not_judged(rig: Callable[..., Any]) -> None:
     assert record.code in (Code.NO_FRAME, Code.STALE_FRAME)
 
 
+@pytest.mark.failsafe(
+    "job or model missing at the start",
+    "decision 4, code 41 or 42; Error bit",
+    "at once",
+    "NONE, code 41 or 42",
+    "load a job that is there",
+)
 def test_without_any_job_nothing_is_ok(rig: Callable[..., Any]) -> None:
     """A missing job is code 41, a missing model 42; the line stays up and says so."""
     line = rig(jobs={}).start()
@@ -306,6 +362,13 @@ def test_a_job_change_takes_at_most_one_part(
     assert line.fire(2, job=1).code == Code.UNKNOWN_JOB
 
 
+@pytest.mark.failsafe(
+    "a job that can not be loaded is asked for",
+    "the old job judges on; Last command failed",
+    "the next part",
+    "parts of the old job",
+    "load another, or clear the error",
+)
 def test_a_failed_load_keeps_the_old_job(rig: Callable[..., Any]) -> None:
     """An unknown job: the old one judges on, and the status says that the command failed."""
     line = rig().start()
@@ -320,6 +383,13 @@ def test_a_failed_load_keeps_the_old_job(rig: Callable[..., Any]) -> None:
     assert not Status(line.ask("/plc/reset?what=error").status) & Status.COMMAND_FAILED
 
 
+@pytest.mark.failsafe(
+    "jobs change while parts come",
+    "Ready low, code 12 meanwhile; job and CRC in each answer are those that judged",
+    "one part when preloaded",
+    "each part with its own job and CRC",
+    "by itself",
+)
 def test_a_part_is_judged_by_the_job_it_was_fired_under(
     rig: Callable[..., Any], make_job: Callable[..., Any], eyes: Any
 ) -> None:
@@ -350,6 +420,13 @@ def test_a_part_is_judged_by_the_job_it_was_fired_under(
             assert (row.job, row.job_crc) == (record.job, record.job)
 
 
+@pytest.mark.failsafe(
+    "restart",
+    "counters go on where they were",
+    "-",
+    "nothing",
+    "by itself",
+)
 def test_counters_survive_a_restart_exactly(rig: Callable[..., Any]) -> None:
     """OK, NG, none, missed: what was counted is there after a restart, also after a reset."""
     line = rig().start()
@@ -367,6 +444,13 @@ def test_counters_survive_a_restart_exactly(rig: Callable[..., Any]) -> None:
     assert (kept_life.total, kept_life.missed) == (life.total, life.missed) == (6, 1)
 
 
+@pytest.mark.failsafe(
+    "disk slow or locked",
+    "the decision, with code 50",
+    "a tenth of the deadline longer",
+    "kept in memory and written when the disk is back",
+    "by itself",
+)
 def test_a_disk_that_fails_stops_nothing(
     rig: Callable[..., Any], caplog: pytest.LogCaptureFixture, until: Callable[..., None]
 ) -> None:
@@ -384,6 +468,13 @@ def test_a_disk_that_fails_stops_nothing(
     until(lambda: line.with_database(lambda database: database.inspection(record.id)))
 
 
+@pytest.mark.failsafe(
+    "the inspection loop hangs",
+    "heartbeat stands still; parts get code 23, then 20",
+    "0.1 s",
+    "NONE",
+    "the service watchdog restarts it",
+)
 def test_the_heartbeat_stops_with_the_loop(rig: Callable[..., Any]) -> None:
     """It beats ten times a second while the loop turns, and not while the model hangs."""
     line = rig(deadline_ms=200.0).start()
@@ -408,6 +499,13 @@ def test_free_run_fires_by_itself(rig: Callable[..., Any], until: Callable[..., 
     assert line.station.shift.missed == 0
 
 
+@pytest.mark.failsafe(
+    "SIGTERM",
+    "the part in work gets its answer; later triggers code 11, then no connection",
+    "2 s",
+    "the part as it was decided",
+    "the service manager starts it again",
+)
 def test_sigterm_finishes_the_part_in_work(rig: Callable[..., Any]) -> None:
     """A shot that was fired before the stop is answered; one after is refused."""
     line = rig().start()
@@ -468,3 +566,83 @@ def test_a_capture_without_frames_has_no_age() -> None:
     assert capture.state().age_ms is None
     assert capture.newest() is None
     assert capture.trouble == ""
+
+
+@pytest.mark.failsafe(
+    "memory short",
+    "decision 4, code 99",
+    "at once",
+    "NONE with the error",
+    "the next part; a process that the kernel kills is restarted",
+)
+def test_short_memory_is_no_decision(rig: Callable[..., Any]) -> None:
+    """A part for which there was no memory is NONE, and the loop goes on."""
+    line = rig().start()
+
+    def full() -> None:
+        raise MemoryError
+
+    line.eyes.before = full
+    assert line.fire(1).decision is PlcDecision.NONE
+    line.eyes.before = lambda: None
+    assert line.fire(2).decision is PlcDecision.OK
+
+
+@pytest.mark.failsafe(
+    "clock stepped by a day, either way",
+    "nothing",
+    "-",
+    "the wall clock as it was; order and deadlines are untouched",
+    "by itself",
+)
+@pytest.mark.parametrize("step_s", [-86_400, 86_400])
+def test_a_stepped_clock_changes_nothing(
+    rig: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    """Deadlines, replay and ids live on the monotonic clock and on counting."""
+    line = rig().start()
+    first = line.fire(1)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + step_s)
+    second = line.fire(2)
+
+    assert (second.decision, second.id) == (PlcDecision.OK, first.id + 1)
+    assert line.fire(2).id == second.id
+
+
+@pytest.mark.failsafe(
+    "no room for pictures",
+    "the decision, Warning bit and warning 50",
+    "at once",
+    "complete, without a picture",
+    "when there is room again",
+)
+def test_a_disk_without_room_costs_pictures_only(
+    rig: Callable[..., Any], until: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Below the free-space floor no picture is written; parts are judged as before."""
+    line = rig(source=Shower(lambda seq: frame(seq, DARK)))
+    line.archive._min_free_bytes = 1 << 60
+    with caplog.at_level(logging.CRITICAL):
+        line.start()
+        assert line.fire(1).decision is PlcDecision.NG
+        until(lambda: line.archive.failing)
+
+    assert Status(line.ask("/plc/status").status) & Status.WARNING
+    assert line.line.warning is Code.STORAGE
+
+
+@pytest.mark.failsafe(
+    "app dead, or never started",
+    "nothing: the line needs nobody",
+    "-",
+    "complete",
+    "the page is back with the app",
+)
+def test_the_line_needs_no_app(rig: Callable[..., Any]) -> None:
+    """Trigger, answer, record and counters without anybody on the control socket."""
+    line = rig().start()
+    record = line.fire(1)
+
+    assert record.decision is PlcDecision.OK
+    assert recorded(line, record.id).decision is Decision.OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -65,16 +66,19 @@ class Program:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.config = folder / "lineside.toml"
+        self.sockets = folder / "run"
         self.config.write_text(
-            f'[data]\ndir = "{self.data}"\n[cameras.cam1]\nsource = "pattern:"\n'
+            f'[data]\ndir = "{self.data}"\nsocket_dir = "{self.sockets}"\n'
+            f'[cameras.cam1]\nsource = "pattern:"\n'
             f"plc_port = {self.port}\ndeadline_ms = 2000\n"
         )
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, command: list[str] | None = None) -> None:
         """Start it, and wait until its first job is there."""
+        plain = [sys.executable, "-m", "camera", "cam1", "--config", str(self.config)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "camera", "cam1", "--config", str(self.config)],
+            command or plain,
             cwd=ROOT,
             stderr=subprocess.DEVNULL,
         )
@@ -104,14 +108,22 @@ class Program:
         return self.process.wait(10)
 
 
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    """A data directory with a model and a job: activating measures, so it is done once."""
+    data = tmp_path_factory.mktemp("stocked")
+    store = ModelStore(data / "models")
+    version = store.add(model)
+    store.activate(version.name, version.version, measure=False)
+    JobStore(data / "jobs").save(Job(1, "Parts", version.name))
+    return data
+
+
 @pytest.fixture
-def program(tmp_path: Path, model: Path) -> Iterator[Program]:
+def program(tmp_path: Path, stocked: Path) -> Iterator[Program]:
     """A program with a model and a job; killed afterwards."""
     program = Program(tmp_path)
-    store = ModelStore(program.data / "models")
-    version = store.add(model)
-    store.activate(version.name, version.version)
-    JobStore(program.data / "jobs").save(Job(1, "Parts", version.name))
+    shutil.copytree(stocked, program.data, symlinks=True)
     yield program
     if program.process is not None and program.process.poll() is None:
         program.end(signal.SIGKILL)
@@ -126,6 +138,13 @@ def rows(program: Program) -> dict[int, str]:
         database.close()
 
 
+@pytest.mark.failsafe(
+    "SIGKILL, power",
+    "no connection: the PLC's own timer rejects; afterwards old numbers are unknown (decision 0)",
+    "at once",
+    "what was committed; no id twice; counters exact",
+    "restarted by its service, ready in seconds",
+)
 def test_a_killed_line_invents_nothing(program: Program) -> None:
     """SIGKILL three times: no id twice, no decision but those given, counts exact."""
     answers: dict[int, str] = {}
@@ -165,7 +184,7 @@ def test_sigterm_ends_it_within_two_seconds(program: Program) -> None:
 
     assert program.end(signal.SIGTERM) == 0
     assert time.monotonic() - began < 2.5
-    assert not (program.data / "run" / "cam1.sock").exists()
+    assert not (program.sockets / "cam1.sock").exists()
 
 
 def test_two_lines_on_one_camera_are_refused(program: Program) -> None:
@@ -209,3 +228,44 @@ def test_wrong_settings_are_one_sentence(tmp_path: Path, setting: str, said: str
     assert done.returncode == 78
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def mounted(program: Program, *, size: str, read_only: bool) -> list[str]:
+    """The program in a mount namespace of its own, its data on a small memory disk."""
+    probe = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("mount namespaces are not allowed here")
+    data = program.data
+    script = (
+        f"cp -a {data} {data}.copy && mount -t tmpfs -o size={size} tmpfs {data} && "
+        f"cp -a {data}.copy/. {data} && "
+        + (
+            f"mount -o remount,ro {data} && "
+            if read_only
+            else f"(cat /dev/zero > {data}/fill; :) && "
+        )
+        + f"exec {sys.executable} -m camera cam1 --config {program.config}"
+    )
+    return ["unshare", "-rm", "sh", "-c", script]
+
+
+@pytest.mark.failsafe(
+    "disk full, or read-only",
+    "the decision, with code 50; Warning bit",
+    "a tenth of the deadline longer",
+    "kept in memory and written when the disk is back; ids from the upper half of 32 bits",
+    "by itself",
+)
+@pytest.mark.parametrize("read_only", [False, True], ids=["full", "read-only"])
+def test_a_disk_that_takes_nothing_stops_nothing(program: Program, read_only: bool) -> None:
+    """Started on a full or read-only disk, the line inspects all the same, and says so."""
+    program.start(mounted(program, size="24m", read_only=read_only))
+    records = [program.ask(f"/plc/trigger?n={n}") for n in range(1, 5)]
+
+    assert len({record.id for record in records}) == 4
+    assert {record.code for record in records} == {50}
+    assert {record.decision for record in records} <= {
+        PlcDecision.OK,
+        PlcDecision.NG,
+        PlcDecision.REVIEW,
+    }

@@ -272,6 +272,13 @@ def test_an_isolated_camera_gives_the_same_frames() -> None:
     assert child.returncode == 0
 
 
+@pytest.mark.failsafe(
+    "a camera driver hangs or crashes",
+    "code 30",
+    "the read timeout plus 1.5 s",
+    "NONE, code 30",
+    "its process is killed and started anew",
+)
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_driver_that_hangs_or_dies_is_a_loss(number: signal.Signals) -> None:
     """A child that stands still is killed in two seconds; the next one gives frames again."""

@@ -87,6 +87,13 @@ def test_every_reply_is_one_segment(shared: Any, target: str) -> None:
     assert b"<" not in body
 
 
+@pytest.mark.failsafe(
+    "rubbish on the port",
+    "a refusal in one segment; nothing is fired",
+    "at once",
+    "nothing",
+    "by itself",
+)
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -164,6 +171,13 @@ def test_curl_speaks_http_1_0(shared: Any) -> None:
     assert PlcRecord.from_line(done.stdout).n == 17
 
 
+@pytest.mark.failsafe(
+    "the PLC repeats itself",
+    "one shot, the same answer each time",
+    "the deadline",
+    "one part",
+    "by itself",
+)
 def test_twenty_retries_are_one_shot(line: Any) -> None:
     """Twenty clients with one number at once: one shot, twenty equal answers."""
     answers: list[PlcRecord] = []
@@ -180,6 +194,13 @@ def test_twenty_retries_are_one_shot(line: Any) -> None:
     assert (line.station.shift.total, line.station.shift.missed) == (1, 0)
 
 
+@pytest.mark.failsafe(
+    "a web page tries to fire",
+    "403; nothing is fired",
+    "at once",
+    "nothing",
+    "by itself",
+)
 @pytest.mark.parametrize(
     "headers",
     [
@@ -199,6 +220,13 @@ def test_browsers_of_other_sites_are_refused(shared: Any, headers: dict[str, str
     assert shared.station.completed == completed
 
 
+@pytest.mark.failsafe(
+    "a client sends half a request and waits",
+    "others are served; the half request is closed after 10 s",
+    "-",
+    "nothing",
+    "by itself",
+)
 def test_a_slow_client_holds_nobody_up(shared: Any) -> None:
     """Sixty half-sent requests, and the PLC still gets its answer."""
     hanging = [socket.create_connection(("127.0.0.1", shared.port)) for _ in range(60)]
@@ -227,6 +255,13 @@ def test_too_many_connections_are_refused_in_one_segment(
     until(lambda: isinstance(line.ask("/plc/status"), PlcRecord))
 
 
+@pytest.mark.failsafe(
+    "the PLC drops in mid-request",
+    "nothing; a retry with the same number within 2 s gets the stored answer",
+    "-",
+    "the part as it was decided",
+    "by itself",
+)
 def test_who_drops_in_mid_request_harms_nobody(line: Any) -> None:
     """A PLC that goes away while its part is looked at: the shot is seen through and counted."""
     for n in range(1, 6):
