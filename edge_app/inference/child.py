@@ -17,8 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-MEMORY_BYTES = 1536 * 1024 * 1024
-"""Address space for a child. Python, OpenCV and a runtime take 0.3 to 0.5 GB of it."""
+THREAD_BYTES = 80 * 1024 * 1024
+"""Address space that a thread reserves for its stack and its heap, most of it never used."""
+
+MEMORY_BYTES = 1536 * 1024 * 1024 + THREAD_BYTES * (os.cpu_count() or 1)
+"""Address space for a child. Python, OpenCV and a runtime take 0.3 to 0.5 GB of it, and a model
+may be measured with a thread for each processor."""
 
 QUIET = 19
 """Niceness of a child: beside the line it gets what is left over."""
@@ -66,7 +70,8 @@ def ask(
             capture_output=True,
             timeout=wall_s,
             check=False,
-            env=os.environ | {"PYTHONPATH": paths},
+            # numpy would keep a thread for each processor, and has nothing to do for them here.
+            env=os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
         )
     except subprocess.TimeoutExpired:
         raise ChildFailed(f"it did not finish within {wall_s:.0f} s") from None
