@@ -138,8 +138,8 @@ def _flaws(label: str, rng: np.random.Generator) -> Flaws:
 
 def _scored(rng: np.random.Generator) -> tuple[Scratch, ...]:
     """One scratch, or a scuff of several side by side; now and then only just visible."""
-    contrast = rng.uniform(0.6, 1.15)
-    first = _scratch(rng, contrast, rng.uniform(1.4, 3.0))
+    contrast = rng.uniform(0.8, 1.3)
+    first = _scratch(rng, contrast, rng.uniform(2.2, 4.0))
     if rng.random() < 0.7:
         return (first,)
     beside = (
@@ -174,7 +174,7 @@ def _path(rng: np.random.Generator) -> Field:
 
 def _chip(rng: np.random.Generator) -> Chip:
     edge = 1.0 if rng.random() < 0.8 else rng.choice([BORE, HUB])
-    half_width, depth = rng.uniform(0.06, 0.17), rng.uniform(0.045, 0.11)
+    half_width, depth = rng.uniform(0.09, 0.20), rng.uniform(0.075, 0.14)
     if edge != 1.0:
         depth = min(depth, 0.08)
     return Chip(float(edge), rng.uniform(0, 2 * np.pi), half_width, depth)
