@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import time
@@ -33,8 +34,8 @@ log = logging.getLogger(__name__)
 class Server(Protocol):
     """A port that others reach the line by."""
 
-    def start(self) -> None: ...  # noqa: D102
-    def stop(self) -> None: ...  # noqa: D102
+    def start(self) -> None: ...  # noqa: D102 - begin to serve
+    def stop(self) -> None: ...  # noqa: D102 - started or not, and twice: let go of the port
 
 
 class Assembly:
@@ -93,48 +94,52 @@ class Assembly:
             alive=_Watchdog(),
         )
         self._socket = settings.socket_dir / f"{name}.sock"
-        self._servers: list[Server] = []
 
     def serve(self) -> None:
         """Run until the line is stopped; leaves nothing running.
 
         Raises:
             OSError: A port is taken.
-        GpioError: The pins can't be had.
+            GpioError: The pins can't be had.
         """
-        camera, line = self.camera, self.line
-        try:
-            self._servers.append(WireServer(self._socket, Control(line), "control"))
-            if camera.plc != "off":
-                plc = PlcHttp(line, camera.plc, camera.plc_allow)
-                self._servers.append(WireServer((camera.plc_host, camera.plc_port), plc, "plc"))
-            if camera.modbus != "off":
-                self._servers.append(modbus_port(camera, line))
-            if camera.gpio_chip:
-                pins = gpio_pins(camera)
-                self._servers.append(Gpio(ChipPort(pins), self.station, pins.pulse_ms))
+        with contextlib.ExitStack() as running:
+            servers = self._open_ports(running)
             self.ids.refill()
             self.recorder.start()
+            running.callback(self.recorder.stop, 0.5)
             self.archive.start()
-            line.capture.start()
-            for server in self._servers:
+            running.callback(self.archive.stop, 0.3)
+            self.line.capture.start()
+            running.callback(self.line.capture.stop, 0.5)
+            for server in servers:
                 server.start()
-            line.load_job(camera.job)
-            while line.loading and not line.stopping:
-                line.turn()
-            notify.ready()
-            log.info("camera %s is ready", line.name, extra=notify.fields(camera=line.name))
-            line.run()
-        finally:
-            self._stop()
+                running.callback(server.stop)
+            running.callback(notify.stopping)
+            self._inspect()
 
-    def _stop(self) -> None:
-        notify.stopping()
-        for server in self._servers:
-            server.stop()
-        self.line.capture.stop(within_s=0.5)
-        self.archive.stop(within_s=0.3)
-        self.recorder.stop(within_s=0.5)
+    def _open_ports(self, running: contextlib.ExitStack) -> list[Server]:
+        """Take all ports before anything runs: a line with half of them helps nobody."""
+        camera, line = self.camera, self.line
+        servers: list[Server] = []
+        for make in (
+            lambda: WireServer(self._socket, Control(line), "control"),
+            (lambda: _plc_port(camera, line)) if camera.plc != "off" else None,
+            (lambda: _modbus_port(camera, line)) if camera.modbus != "off" else None,
+            (lambda: _pins(camera, line)) if camera.gpio_chip else None,
+        ):
+            if make is not None:
+                servers.append(make())
+                running.callback(servers[-1].stop)
+        return servers
+
+    def _inspect(self) -> None:
+        line = self.line
+        line.load_job(self.camera.job)
+        while line.loading and not line.stopping:
+            line.turn()
+        notify.ready()
+        log.info("camera %s is ready", line.name, extra=notify.fields(camera=line.name))
+        line.run()
 
 
 def check(camera: CameraSettings) -> None:
@@ -153,9 +158,20 @@ def check(camera: CameraSettings) -> None:
             raise ConfigError(f"{name}: {error}") from error
 
 
-def gpio_pins(camera: CameraSettings) -> Pins:
-    """The pins that the settings name."""
-    return Pins(
+def _plc_port(camera: CameraSettings, line: Line) -> Server:
+    answer = PlcHttp(line, camera.plc, camera.plc_allow)
+    return WireServer((camera.plc_host, camera.plc_port), answer, "plc")
+
+
+def _modbus_port(camera: CameraSettings, line: Line) -> Server:
+    from camera.plc.modbus import ModbusPort  # noqa: PLC0415 - most lines never need it
+
+    address = (camera.modbus_host, camera.modbus_port)
+    return ModbusPort(line, camera.modbus, address, camera.modbus_allow)
+
+
+def _pins(camera: CameraSettings, line: Line) -> Server:
+    pins = Pins(
         chip=camera.gpio_chip,
         trigger=camera.gpio_trigger,
         ok=camera.gpio_ok,
@@ -164,18 +180,7 @@ def gpio_pins(camera: CameraSettings) -> Pins:
         debounce_ms=camera.gpio_debounce_ms,
         pulse_ms=camera.gpio_pulse_ms,
     )
-
-
-def modbus_port(camera: CameraSettings, line: Line) -> Server:
-    """The Modbus listener of a line.
-
-    Raises:
-        OSError: The port is taken.
-    """
-    from camera.plc.modbus import ModbusPort  # noqa: PLC0415 - most lines never need it
-
-    address = (camera.modbus_host, camera.modbus_port)
-    return ModbusPort(line, camera.modbus, address, camera.modbus_allow)
+    return Gpio(ChipPort(pins), line.station, pins.pulse_ms)
 
 
 def preloaded(text: str) -> list[int]:

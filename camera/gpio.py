@@ -119,7 +119,8 @@ class Gpio:
     def stop(self) -> None:
         """Everything to reject, and let go."""
         self._stopping = True
-        self._thread.join(WAIT_S * 5)
+        if self._thread.ident is not None:
+            self._thread.join(WAIT_S * 5)
         self._port.close()
 
     def _run(self) -> None:

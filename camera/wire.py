@@ -287,6 +287,7 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._name = name
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._refused: deque[Any] = deque()
+        self._serving = False
         self._path = address if isinstance(address, Path) else None
         if isinstance(address, Path):
             self.address_family = socket.AF_UNIX
@@ -300,13 +301,16 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def start(self) -> None:
         """Serve in a thread."""
+        self._serving = True
         threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.2}, name=self._name, daemon=True
         ).start()
 
     def stop(self) -> None:
-        """Close the port."""
-        self.shutdown()
+        """Close the port, served or not."""
+        if self._serving:
+            self._serving = False
+            self.shutdown()
         self.server_close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)

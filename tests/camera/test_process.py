@@ -203,6 +203,26 @@ def test_two_lines_on_one_camera_are_refused(program: Program) -> None:
     assert "another lineside-camera runs" in second.stderr
 
 
+def test_a_taken_port_is_one_sentence(program: Program) -> None:
+    """The program says which address, and leaves nothing behind."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", program.port))
+        other.listen()
+        done = subprocess.run(
+            [sys.executable, "-m", "camera", "cam1", "--config", str(program.config)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (program.sockets / "cam1.sock").exists()
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
