@@ -13,7 +13,6 @@ import numpy as np
 from demo_part import (
     BORE,
     CAMERA_HEIGHT,
-    HANDLING_MARK,
     HOLE_BEVEL,
     HOLE_CIRCLE,
     HOLE_RADIUS,
@@ -41,13 +40,11 @@ class Drawing:
         metal: Radiance of steel, of the lamp's colour.
         ground: Share of the belt's radiance that shows through bore and holes.
         cover: 1 where the part is, 0 beside it.
-        spoiled: 1 where it has a flaw.
     """
 
     metal: Field
     ground: Field
     cover: Field
-    spoiled: Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +82,16 @@ def draw_blank(window: Window, finish: Finish, lights: Sequence[Light]) -> Blank
 def draw_part(blank: Blank, flaws: Flaws) -> Drawing:
     """Drill a part, and spoil it as the flaws say."""
     window, metal = blank.window, blank.metal.copy()
-    hole, bevel, missing = _holes(window, flaws)
+    hole, bevel = _holes(window, flaws)
     grain = np.random.default_rng(flaws.grain)
     broken, gone = _chips(window, flaws.chips, grain)
     _bevels(metal, bevel, blank.lamp)
     metal *= 1 - (1 - hole) * (1 - blank.dirt)
     _break(metal, window, broken, grain)
-    scored = _scratches(metal, window, flaws, (1 - hole) * (1 - broken))
+    _scratches(metal, window, flaws, (1 - hole) * (1 - broken))
     ground = _open(metal, window, hole, blank.lamp)
     cover = window.softly(window.r - 1)
-    spoiled = np.maximum(np.maximum(broken, gone) * cover, np.maximum(scored, missing))
-    return Drawing(metal, ground, cover * (1 - gone), spoiled)
+    return Drawing(metal, ground, cover * (1 - gone))
 
 
 def _surface(window: Window, finish: Finish) -> tuple[Field, Field]:
@@ -150,8 +146,8 @@ def _hub_shadow(window: Window, light: Light) -> Field:
     return as_field(0.85 * shadow * (window.r > HUB + 0.012))
 
 
-def _holes(window: Window, flaws: Flaws) -> tuple[Field, tuple[Field, Field, Field], Field]:
-    """Coverage of bolt holes; of their bevels with the way out; of holes that are missing."""
+def _holes(window: Window, flaws: Flaws) -> tuple[Field, tuple[Field, Field, Field]]:
+    """Coverage of bolt holes; of their bevels with the way out."""
     pitch = 2 * np.pi / HOLES
     number = np.mod(np.rint(window.own_angle / np.float32(pitch)).astype(np.int32), HOLES)
     sizes = as_field([flaws.holes.get(i, 1.0) for i in range(HOLES)]) * np.float32(HOLE_RADIUS)
@@ -164,8 +160,7 @@ def _holes(window: Window, flaws: Flaws) -> tuple[Field, tuple[Field, Field, Fie
     hole = window.softly(distance - radius) * drilled
     bevel = window.softly(distance - radius - np.float32(HOLE_BEVEL)) * drilled - hole
     safe = np.maximum(distance, 1e-3)
-    missing = (distance < HOLE_RADIUS) & (radius < HOLE_RADIUS * 0.99)
-    return as_field(hole), (as_field(bevel), away_x / safe, away_y / safe), as_field(missing)
+    return as_field(hole), (as_field(bevel), away_x / safe, away_y / safe)
 
 
 def _bevels(metal: Field, bevel: tuple[Field, Field, Field], light: Light) -> None:
@@ -235,9 +230,8 @@ def _break(metal: Field, window: Window, broken: Field, rng: np.random.Generator
     metal += edge * np.float32(0.7 * level)
 
 
-def _scratches(metal: Field, window: Window, flaws: Flaws, face: Field) -> Field:
-    """Score lines throw the light elsewhere; where those are that make a part scrap."""
-    scored = np.zeros_like(face)
+def _scratches(metal: Field, window: Window, flaws: Flaws, face: Field) -> None:
+    """Score lines throw the light elsewhere."""
     middle = np.float32(np.median(metal[::4, ::4]))
     rng = np.random.default_rng(flaws.grain)
     for scratch in flaws.scratches:
@@ -255,9 +249,6 @@ def _scratches(metal: Field, window: Window, flaws: Flaws, face: Field) -> Field
         rise = np.where(metal > 0.8 * middle, -0.75 * metal, 0.5 * metal + 0.7 * middle)
         metal += cover * rise * np.float32(scratch.contrast)
         metal *= 1 - lip * np.float32(0.45 * scratch.contrast)
-        if scratch.contrast > HANDLING_MARK:
-            scored = np.maximum(scored, cover)
-    return scored
 
 
 def _open(metal: Field, window: Window, hole: Field, light: Light) -> Field:

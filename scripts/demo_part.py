@@ -24,9 +24,6 @@ BORE, HUB, GROOVE, RIM = 0.27, 0.46, (0.555, 0.592), 0.962
 HOLES, HOLE_CIRCLE, HOLE_RADIUS, HOLE_BEVEL = 6, 0.77, 0.086, 0.017
 HUB_HEIGHT, THICKNESS, CAMERA_HEIGHT = 0.16, 0.30, 4.5
 
-HANDLING_MARK = 0.2
-"""Contrast up to which a line is a mark of handling that a good part may have."""
-
 # Surface by radius: (radius, slope outward, reflectance). Between them it is linear.
 PROFILE = (
     (0.000, 0.00, 0.40),

@@ -42,13 +42,11 @@ class Photo:
         label: What the part is, one of `CLASSES`.
         image: Height x width x 3, uint8, blue-green-red, before compression.
         quality: Of the JPEG the camera makes of it, 0..100.
-        spoiled: Height x width, 255 where the part has a flaw: for training only.
     """
 
     label: str
     image: NDArray[np.uint8]
     quality: int
-    spoiled: NDArray[np.uint8]
 
     def jpeg(self) -> bytes:
         """The file that the camera sends."""
@@ -79,7 +77,7 @@ class Scene:
         scene = _lay(self._belt, self._blank.window, drawing, self._lights, self._tint)
         camera = np.random.default_rng([*self._seeds, len(CLASSES)])
         image, quality = _expose(scene, camera), int(camera.integers(74, 95))
-        return Photo(label, image, quality, _map(self._blank.window, drawing.spoiled))
+        return Photo(label, image, quality)
 
 
 def take_photo(label: str, seed: int, number: int) -> Photo:
@@ -233,15 +231,6 @@ def _lay(
     below = belt[place] * ground[:, :, None]
     scene[place] = scene[place] * (1 - cover)[:, :, None] + below + metal[:, :, None] * tint
     return scene
-
-
-def _map(window: Window, layer: Field) -> NDArray[np.uint8]:
-    """A layer of the part's window as a grey picture of the photograph's size."""
-    side = window.side_px
-    whole = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
-    part = cv2.resize(layer, (side, side), interpolation=cv2.INTER_AREA) * 255
-    whole[window.top : window.top + side, window.left : window.left + side] = part
-    return whole
 
 
 def _shade(whole: Field, radius_px: float, lights: tuple[Light, ...]) -> Field:
