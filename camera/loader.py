@@ -12,7 +12,7 @@ from edge_app.config import InferenceSettings
 from edge_app.inference.engine import Engine
 from edge_app.inference.judge import Limits
 from edge_app.jobs import Job, JobStore, job_crc
-from edge_app.models import ModelStore, StoreError
+from edge_app.models import ModelStore, ModelVersion, StoreError
 
 MAX_PRELOADED = 8
 """Each holds an interpreter: some megabytes for a small model, some hundred for a large one."""
@@ -51,6 +51,7 @@ class JobShelf:
         self._jobs = JobStore(data_dir / "jobs")
         self._models = ModelStore(data_dir / "models")
         self._inference = inference
+        self._started: set[str] = set()
 
     def load(self, number: int) -> LoadedJob:
         """A job with a warm engine of its model's active version.
@@ -62,9 +63,7 @@ class JobShelf:
             ModelFailed: The runtime refuses the model.
         """
         job = self._jobs.load(number)
-        version = self._models.active(job.model)
-        if version is None:
-            raise StoreError(f"job {number} wants model {job.model!r}, which has no active version")
+        version = self._version(job.model)
         bundle = self._models.load(version)
         pins = self._inference
         choice = self._models.choice(version, pins.runtime, pins.threads)
@@ -73,6 +72,16 @@ class JobShelf:
         limits = job.limits or bundle.spec.limits
         name = f"{version.name}/{version.version}"
         return LoadedJob(job, engine, name, limits, job_crc(job, bundle.sha256))
+
+    def _version(self, name: str) -> ModelVersion:
+        """The active version; at this program's first use of it, once it proved itself anew."""
+        if name in self._started and (active := self._models.active(name)) is not None:
+            return active
+        started = self._models.start(name)
+        if started.version is None:
+            raise StoreError("; ".join(started.problems))
+        self._started.add(name)
+        return started.version
 
     def stamp(self, number: int) -> Hashable:
         """What changes when the recipe or its active model does; None when it can't be told.

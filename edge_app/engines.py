@@ -63,13 +63,23 @@ class Engines:
         store: Where models are.
         load: Makes an engine.
         default: Tells the model that is meant when none is named; empty for none.
+        prove: Lets a model prove itself anew at this program's first use of it, and go back
+            to a version that can; gives the version to run. None to trust the store.
     """
 
-    def __init__(self, store: ModelStore, load: Load, default: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: ModelStore,
+        load: Load,
+        default: Callable[[], str],
+        prove: Callable[[str], ModelVersion | None] | None = None,
+    ) -> None:
         self.store = store
         self.default = ""
         self._find_default = default
         self._load_engine = load
+        self._prove = prove
+        self._proved: set[str] = set()
         self._changed = threading.Condition()
         self._one_load = threading.Lock()
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
@@ -162,6 +172,9 @@ class Engines:
     def _refresh(self, name: str) -> None:
         active = self.store.active(name)
         loaded = self.peek(name)
+        if self._prove is not None and active is not None and name not in self._proved:
+            active = self._prove(name)
+            self._proved.add(name)
         if active is None:
             with self._changed:
                 self._loaded.pop(name, None)
