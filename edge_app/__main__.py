@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from edge_app import notify
+from edge_app.access import Access
 from edge_app.config import EXIT_CONFIG, ConfigError, Settings, load_settings, to_toml
 from edge_app.crew import Crew
 from edge_app.door import Door
@@ -76,7 +77,12 @@ def run(settings: Settings) -> int:
     data_dir = settings.data_dir
     database_path = data_dir / "records.db"
     store = ModelStore(data_dir / "models")
-    engines = Engines(store, _loader(store, settings), lambda: _default_model(settings, store))
+    engines = Engines(
+        store,
+        _loader(store, settings),
+        lambda: _default_model(settings, store),
+        prove=lambda name: store.start(name).version,
+    )
     ids = Ids(leaser(database_path))
     tally = Tally(database_path)
     uploads = Uploads(
@@ -94,6 +100,7 @@ def run(settings: Settings) -> int:
         max_bytes=settings.app.max_body_mb * 1_000_000,
         max_pixels=int(settings.app.max_megapixels * 1_000_000),
     )
+    access = Access(data_dir)
     lines = Lines(settings.socket_dir, list(settings.cameras))
     metrics = Metrics(uploads, lines, data_dir)
     uploads.watch(tally.count, metrics.inspected)
@@ -103,9 +110,12 @@ def run(settings: Settings) -> int:
         status=AppStatus(uploads, lines),
         tally=tally,
         metrics=metrics,
+        access=access,
         data_dir=data_dir,
         settings=settings.app,
     )
+    if token := access.setup_token():
+        log.warning("nobody can log in yet: make the first administrator at /login, with %s", token)
     server = Server(app, settings.app, notify.listening_sockets())
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

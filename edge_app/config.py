@@ -90,6 +90,32 @@ class AppSettings:
     max_megapixels: float = setting(
         40, "Largest picture, read from its header before it is decoded.", low=0.01, high=200
     )
+    open_access: Literal["none", "read", "predict", "operate", "all"] = setting(
+        "predict",
+        "What everybody may do without a login: nothing, look, judge pictures too, operate "
+        "the lines too, or everything.",
+    )
+    session_hours: float = setting(12, "How long a login lasts.", low=0.1, high=1000)
+    hosts: str = setting(
+        "",
+        "Further names of this device, comma-separated, e.g. `vision.example.com`. Addresses, "
+        "names without a dot and local ones (`.local`, `.lan`) are always taken.",
+    )
+    cors_origins: str = setting(
+        "", "Origins whose pages may use the API, comma-separated, e.g. `https://mes.example`."
+    )
+    frame_ancestors: str = setting(
+        "", "Origins that may show pages of this device in a frame, comma-separated."
+    )
+    rate_limit_hz: float = setting(
+        200,
+        "Requests a second from one address, except this device's own; 0: no bound.",
+        low=0,
+        high=100_000,
+    )
+    trusted_proxy: str = setting(
+        "", "Address of a reverse proxy whose X-Forwarded headers are believed; empty: none."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Metrics:
 
     def __init__(self, uploads: Uploads, lines: Lines, data_dir: Path) -> None:
         # A second series for each counter, which nobody looks at.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._registry = CollectorRegistry(auto_describe=True)
         self._requests = Counter(
             "lineside_http_requests",

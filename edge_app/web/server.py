@@ -33,6 +33,14 @@ TURN_S = 0.25
 log = logging.getLogger(__name__)
 
 
+def _behind(proxy: str) -> dict[str, Any]:
+    """Whose word is taken for the client's address and for the scheme."""
+    if not proxy:
+        return {}
+    headers = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+    return {"trusted_proxy": proxy, "trusted_proxy_headers": headers}
+
+
 class Server:
     """Serves a WSGI app on the settings' address, or on sockets that systemd opened.
 
@@ -121,6 +129,7 @@ class Server:
             max_request_body_size=max_body_bytes + 65_536,
             ident="",
             clear_untrusted_proxy_headers=True,
+            **_behind(settings.trusted_proxy),
             asyncore_use_poll=True,
         )
 

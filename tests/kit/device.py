@@ -13,6 +13,7 @@ import numpy as np
 from flask.testing import FlaskClient
 from PIL import Image as Pillow
 
+from edge_app.access import Access
 from edge_app.config import AppSettings
 from edge_app.crew import Crew
 from edge_app.door import Door
@@ -111,7 +112,7 @@ class Device:
     ) -> None:
         self.data_dir = data_dir
         # A busy machine must not make tests fail that are not about time.
-        self.settings = settings or AppSettings(deadline_ms=5000)
+        self.settings = settings or AppSettings(deadline_ms=5000, open_access="all")
         self.model = Colours()
         self.store = ModelStore(data_dir / "models", prove=lambda *_, **__: Proof(""))
         self.default = "colours"
@@ -135,6 +136,7 @@ class Device:
             max_pixels=int(self.settings.max_megapixels * 1_000_000),
         )
         ids.refill()
+        self.access = Access(data_dir)
         self.lines = Lines(data_dir / "run", list(cameras))
         self.metrics = Metrics(self.uploads, self.lines, data_dir)
         self.uploads.watch(self.seen.append, self.tally.count, self.metrics.inspected)
@@ -144,6 +146,7 @@ class Device:
             status=AppStatus(self.uploads, self.lines),
             tally=self.tally,
             metrics=self.metrics,
+            access=self.access,
             data_dir=data_dir,
             settings=self.settings,
         )
