@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ def main(argv: list[str] | None = None) -> int:
                 _run(name, place, arguments.out)
             except (Missing, NotReady) as error:
                 _say(f"{name} could not be run: {error}")
+                failed.append(name)
+            # The loop's edge: one part's trouble must not cost the others' figures.
+            except Exception:  # noqa: BLE001 - whatever it is, it is shown whole
+                _say(f"{name} could not be run:\n{traceback.format_exc()}")
                 failed.append(name)
     except Missing as error:
         _say(str(error))
