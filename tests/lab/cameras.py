@@ -243,23 +243,27 @@ def v4l2(count: int, quiet_s: float) -> int:
     if not driver.exists():
         say("v4l2: skipped, there is no vivid driver here (tests/lab/boot-v4l2 boots one)")
         return SKIPPED
-    settings = CameraSettings(source="v4l2:/dev/video0", width_px=640, height_px=360)
+    # The patience is for a machine in software emulation.
+    settings = CameraSettings(
+        source="v4l2:/dev/video0", width_px=640, height_px=360, read_timeout_ms=8000
+    )
     stage = Stage(settings, timecode=False)
     stage.start()
     time.sleep(quiet_s)
     stage.note_memory()
-    for _ in range(count):
+    for number in range(1, count + 1):
+        say(f"v4l2: unplugged, {number} of {count}")
         (driver / "unbind").write_text("vivid.0")
         stage.until_lost()
         (driver / "bind").write_text("vivid.0")
-        stage.back_s.append(stage.until_live(30))
+        stage.back_s.append(stage.until_live(60))
         time.sleep(1.0)
     drop = ["v4l2-ctl", "-d", "/dev/video0", "-c"]
     subprocess.run([*drop, "percentage_of_dropped_buffers=100"], check=True)
     stage.until_lost(15)
     say(f"v4l2: a stall is a loss: {stage.capture.state().reason}")
     subprocess.run([*drop, "percentage_of_dropped_buffers=0"], check=True)
-    stage.back_s.append(stage.until_live(30))
+    stage.back_s.append(stage.until_live(60))
     time.sleep(quiet_s)
     stage.note_memory()
     return stage.finish("v4l2")
