@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, g, redirect, render_template, request
+from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
+from edge_app.access import ROLES
 from edge_app.lines import Lines
 from edge_app.web.feed import Feed
 from edge_app.web.live import live_routes, preview_route
+from edge_app.web.modules import Modules
 from edge_app.web.panel import panel_view
-from edge_app.web.person import Person
+from edge_app.web.person import Person, person
+from edge_app.web.roles import LEAST_ROLE, OPEN, Need
 from edge_app.web.stills import Stills
 from edge_app.web.words import (
     COOKIE_LANGUAGE,
@@ -39,22 +42,21 @@ VIEWS = (
 )
 """The views of the page, in the order of its menu."""
 
-ROLES = ("viewer", "operator", "engineer", "admin")
-"""Each may do what those before it may."""
-
 YEAR_S = 365 * 24 * 3600
 
 
-def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
+def page_blueprint(lines: Lines, data_dir: Path, open_access: str) -> Blueprint:
     """Routes of the page."""
     blueprint = Blueprint("page", __name__)
     words = Words(WORDS_PATH)
+    modules = Modules(WORDS_PATH.parent)
     feed = Feed(lines, data_dir)
 
     @blueprint.context_processor
     def context() -> dict[str, Any]:
         camera = _camera(lines)
-        language, roles = language_of(request), roles_of(g.get("person"))
+        language, who = language_of(request), person()
+        needs = allowed(who, open_access)
         return {
             "t": lambda key: words.text(language, key),
             "language": language,
@@ -64,8 +66,10 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
             "same_camera": f"?{urlencode({'camera': camera})}" if camera in lines.names[1:] else "",
             "here": request.path,
             "views": VIEWS,
-            "roles": roles,
-            "may": lambda role: role in roles,
+            "needed_by": modules.needed_by,
+            "who": who,
+            "needs": needs,
+            "may": lambda need: need in needs,
         }
 
     for view, path in VIEWS:
@@ -96,13 +100,14 @@ def page_blueprint(lines: Lines, data_dir: Path) -> Blueprint:
     return blueprint
 
 
-def roles_of(who: Person | None) -> tuple[str, ...]:
-    """The roles that a person has: their own and all below it; all where nobody is asked."""
-    if who is None:
-        return ROLES
-    if who.role not in ROLES:
-        return ()
-    return ROLES[: ROLES.index(who.role) + 1]
+def allowed(who: Person, open_access: str) -> list[Need]:
+    """What the page offers to somebody: what the guard would let them do."""
+    place = ROLES.index(who.role) if who.role in ROLES else -1
+    return [
+        need
+        for need, least in LEAST_ROLE.items()
+        if need in OPEN[open_access] or place >= ROLES.index(least)
+    ]
 
 
 def _camera(lines: Lines) -> str:

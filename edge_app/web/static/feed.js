@@ -37,8 +37,9 @@ export class Feed {
     const query = new URLSearchParams({ camera: this.camera, after });
     try {
       this.take(await get(`/page/live?${query}`, { within: WITHIN_MS }));
-    } catch {
-      // Nothing to do: the age of what is known says it, see `lost`.
+    } catch (refused) {
+      // A session that ended: to the login and back. All else the age of what is known says.
+      if (refused.status === 401) location.assign(`/login?to=${encodeURIComponent(location.pathname + location.search)}`);
     }
     this.busy = false;
     this.changed(this);

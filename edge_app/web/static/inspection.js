@@ -46,7 +46,7 @@ function review(inspection) {
     h("button", { type: "button", class: "button judge", "data-verdict": verdict, onclick: () => told_(verdict) }, shape(verdict), t(`verdict.${verdict}`));
   return h("div", { class: "review" },
     h("h3", {}, t("review.title")), h("ul", {}, ...said),
-    may("operator") ? h("div", { class: "review-taps" }, tap("OK"), tap("NG"), note) : null, told);
+    may("operate") ? h("div", { class: "review-taps" }, tap("OK"), tap("NG"), note) : null, told);
 }
 
 /** The next part that waits for a person. */

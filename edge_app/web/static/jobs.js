@@ -114,7 +114,7 @@ function actions(draft, note) {
       await send("POST", `/api/v1/cameras/${encodeURIComponent(name)}/job`, { number: draft.number });
       setTimeout(() => load().then(() => drawList(draft.number)), 1200);
     }) }, t("job.load", { camera: name })));
-  return h("div", { class: "actions" }, ...(may("engineer") ? [save] : []), ...(may("operator") ? loads : []), note);
+  return h("div", { class: "actions" }, ...(may("engineer") ? [save] : []), ...(may("operate") ? loads : []), note);
 }
 
 function changes(job) {

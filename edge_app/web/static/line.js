@@ -30,12 +30,12 @@ if (camera) {
   feed.start();
   picture.start();
 }
-offerUpload();
+if (may("predict")) offerUpload();
 
 byId("thaw").addEventListener("click", () => freeze(null));
 document.addEventListener("keydown", (event) => event.key === "Escape" && freeze(null));
 triggering?.addEventListener("click", trigger);
-if (may("operator")) {
+if (may("operate")) {
   byId("shift-reset").append(asking(t("shift.reset"), t("shift.reset.ask"), () => act("reset"), "button quiet"));
 }
 

@@ -1,9 +1,9 @@
 // What the person before the screen may do: the device decides, the page only doesn't offer more.
 
-const roles = (document.documentElement.dataset.roles ?? "").split(" ");
+const needs = (document.documentElement.dataset.may ?? "").split(" ");
 
-/** Whether this person has a role, or one above it. */
-export const may = (role) => roles.includes(role);
+/** Whether this person may `predict`, `operate`, `engineer` or `admin`. */
+export const may = (need) => needs.includes(need);
 
 /** Take away what this person may not do. */
 export function hideForbidden() {

@@ -3,6 +3,8 @@
 import { get } from "./api.js";
 import { byId, h, icon, say } from "./dom.js";
 import { history } from "./history.js";
+import { people } from "./people.js";
+import { may } from "./role.js";
 import { has, ms, number, span, t } from "./words.js";
 
 const EVERY_MS = 2000;
@@ -73,5 +75,7 @@ history("", 50).then((list) => {
   if (list) byId("changes").append(h("h2", {}, t("system.changes")), list);
   byId("changes").hidden = !list;
 });
+if (may("admin")) people(byId("people")).catch((refused) => say(byId("people"), refused.message));
+byId("people").hidden = !may("admin");
 draw();
 setInterval(() => document.hidden || draw(), EVERY_MS);
