@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge_app import commission, jobs_cli, models_cli
+from edge_app import audit_cli, commission, jobs_cli, models_cli
 from edge_app.config import EXIT_CONFIG, ConfigError
 from edge_app.jobs import JobError
 from edge_app.lines import LineDown
@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     models_cli.add_parser(commands)
     jobs_cli.add_parser(commands)
     commission.add_parser(commands)
+    audit_cli.add_parser(commands)
     settings = commands.add_parser("settings", help="print the page of all settings (Markdown)")
     settings.set_defaults(run=_settings)
     arguments = parser.parse_args(argv)

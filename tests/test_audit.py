@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_app.audit import FILE, HEAD, Audit, AuditError
+from edge_app.cli import main
 
 
 @pytest.fixture
@@ -100,3 +101,18 @@ def test_an_entry_is_one_line(audit: Audit, tmp_path: Path) -> None:
     assert audit.verify() == 6
     assert len((tmp_path / FILE).read_text().splitlines()) == 6
     assert json.loads((tmp_path / FILE).read_text().splitlines()[-1])["who"] == 'x"}\n{"n": 7'
+
+
+def test_the_command_says_whether_it_is_whole(
+    audit: Audit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`lineside audit verify` ends with 0 or 1, and names the place."""
+    assert main(["audit", "verify", "--data", str(tmp_path)]) == 0
+    assert "5 entries" in capsys.readouterr().out
+    assert main(["audit", "show", "--data", str(tmp_path), "--limit", "1"]) == 0
+    assert "eva  job.save job/5" in capsys.readouterr().out
+    change(tmp_path, lambda lines: lines[:2])
+
+    assert main(["audit", "verify", "--data", str(tmp_path)]) == 1
+    assert "2 entries; 5 were written" in capsys.readouterr().out
+    assert audit.latest("job/2")

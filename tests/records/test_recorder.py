@@ -1,0 +1,276 @@
+"""Records: no id twice, nothing forgotten, whatever the disk does."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge_app.inference.judge import Code, Decision
+from edge_app.records.archive import Archive, image_name
+from edge_app.records.counters import Counters
+from edge_app.records.database import Database
+from edge_app.records.ids import WITHOUT_DISK, Ids, leaser
+from edge_app.records.inspection import Inspection
+from edge_app.records.recorder import Recorder
+
+
+def until(look: Callable[[], object], within_s: float = 5.0) -> None:
+    """Wait until something is true."""
+    ends_at = time.monotonic() + within_s
+    while not look():
+        assert time.monotonic() < ends_at, "it did not come"
+        time.sleep(0.01)
+
+
+def inspection(number: int, **fields: object) -> Inspection:
+    """One inspection."""
+    return Inspection(id=number, camera="cam1", source="plc", **fields)  # type: ignore[arg-type]
+
+
+def stored(path: Path) -> list[Inspection]:
+    """All that is on disk, oldest first."""
+    database = Database(path)
+    try:
+        return list(reversed(database.inspections(limit=500)))
+    finally:
+        database.close()
+
+
+def test_what_is_recorded_comes_back(tmp_path: Path) -> None:
+    """Every field of it."""
+    kept = inspection(
+        7,
+        trigger=17,
+        part="AB12",
+        job=2,
+        model="caps/3",
+        decision=Decision.REVIEW,
+        code=Code.FINE,
+        reason="good 70%",
+        label="good",
+        label_index=1,
+        score=0.7,
+        scores={"good": 0.7, "bad": 0.3},
+        laps_ms={"invoke": 3.25},
+        total_ms=12.5,
+        late_decision="OK",
+        late_ms=300.5,
+        warning=Code.HOT,
+        image="cam1/1.jpg",
+        test=True,
+    )
+    database = Database(tmp_path / "records.db")
+    database.add([kept])
+
+    assert database.inspection(7) == kept
+    assert database.inspection(8) is None
+    database.close()
+
+
+def test_the_same_id_again_brings_it_up_to_date(tmp_path: Path) -> None:
+    """A late verdict joins the record that is there."""
+    database = Database(tmp_path / "records.db")
+    database.add([inspection(1)])
+    database.add([inspection(1, late_decision="OK")])
+
+    assert [row.late_decision for row in database.inspections()] == ["OK"]
+    database.close()
+
+
+def test_an_older_file_gains_what_is_new(tmp_path: Path) -> None:
+    """Records of an older Lineside are read, with defaults for what they lack."""
+    path = tmp_path / "records.db"
+    database = Database(path)
+    database.add([inspection(1)])
+    database.close()
+    old = sqlite3.connect(path)
+    old.execute("ALTER TABLE inspections DROP COLUMN job_crc")
+    old.execute("PRAGMA user_version = 0")
+    old.commit()
+    old.close()
+
+    assert [row.job_crc for row in stored(path)] == [0]
+
+
+def test_reading_takes_no_lock_from_the_writer(tmp_path: Path) -> None:
+    """Opening and reading go on while somebody holds the write lock."""
+    path = tmp_path / "records.db"
+    writer = Database(path)
+    with writer.transaction():
+        reader = Database(path)
+        assert reader.inspections() == []
+        reader.close()
+    writer.close()
+
+
+def test_two_programs_never_give_the_same_id(tmp_path: Path) -> None:
+    """Each has blocks of its own."""
+    code = (
+        "import sys; from pathlib import Path; from edge_app.records.ids import Ids, leaser\n"
+        "ids = Ids(leaser(Path(sys.argv[1])))\n"
+        "print(*[ids.next() for _ in range(2500)])"
+    )
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "records.db")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    given = [
+        int(word) for program in programs for word in program.communicate(timeout=60)[0].split()
+    ]
+
+    assert len(given) == 5000
+    assert len(set(given)) == 5000
+
+
+def test_a_restart_gives_no_id_again(tmp_path: Path) -> None:
+    """What was left of a block is given up."""
+    lease = leaser(tmp_path / "records.db")
+    before = [Ids(lease).next() for _ in range(3)]
+
+    assert len({*before, Ids(lease).next()}) == 4
+
+
+def test_without_a_disk_ids_go_on_apart() -> None:
+    """They come from the upper half and can't meet the others."""
+
+    def refuse(_count: int) -> range:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    ids = Ids(refuse)
+    given = [ids.next() for _ in range(100)]
+
+    assert len(set(given)) == 100
+    assert min(given) > WITHOUT_DISK
+
+
+def test_records_wait_while_the_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, and they are committed when it is back."""
+    monkeypatch.setattr("edge_app.records.recorder.RETRY_S", 0.02)
+    blocked = tmp_path / "data"
+    blocked.write_text("a file where the folder should be")
+    recorder = Recorder(blocked / "records.db")
+    recorder.start()
+
+    events = [recorder.add(inspection(number, captured_at=float(number))) for number in range(1, 6)]
+    until(lambda: recorder.failing)
+    assert recorder.waiting == 5
+    assert not any(event.is_set() for event in events)
+    blocked.unlink()
+
+    assert all(event.wait(5) for event in events)
+    until(lambda: not recorder.failing)
+    recorder.stop()
+    assert [row.id for row in stored(blocked / "records.db")] == [1, 2, 3, 4, 5]
+
+
+def test_stopping_commits_what_waits(tmp_path: Path) -> None:
+    """Nothing that was handed over is lost by a restart."""
+    recorder = Recorder(tmp_path / "records.db")
+    recorder.start()
+    for number in range(300):
+        recorder.add(inspection(number + 1))
+    recorder.stop(within_s=5)
+
+    assert len(stored(tmp_path / "records.db")) == 300
+
+
+def test_counters_go_with_what_they_count(tmp_path: Path) -> None:
+    """One commit holds both; what was committed but not counted is counted when read."""
+    path = tmp_path / "records.db"
+    life = Counters("cam1", "life")
+    recorder = Recorder(path, counters=lambda: (life,))
+    recorder.start()
+    for number, decision in enumerate(Decision, 1):
+        life.count(decision, number)
+        recorder.add(inspection(number, decision=decision))
+    recorder.stop(within_s=5)
+    database = Database(path)
+    database.add([inspection(9, decision=Decision.OK), inspection(10, test=True)])
+
+    counted = database.counters("cam1", "life")
+
+    assert (counted.ok, counted.ng, counted.review, counted.none, counted.total) == (2, 1, 1, 1, 5)
+    database.close()
+
+
+def archive(folder: Path, **limits: int) -> Archive:
+    """An archive that has found what is there."""
+    plain = {"max_bytes": 1000, "min_free_bytes": 0, "keep_ok_one_in": 1}
+    return Archive(folder / "cam1", **plain | limits)
+
+
+def kept(folder: Path) -> list[int]:
+    """Ids of the pictures on disk."""
+    return sorted(int(path.stem) for path in folder.glob("cam1/*/*.jpg"))
+
+
+def test_the_oldest_pictures_make_room(tmp_path: Path) -> None:
+    """A ring by id, within its bytes, also over a restart."""
+    for first in (1, 6):
+        pictures = archive(tmp_path)
+        pictures.start()
+        for number in range(first, first + 5):
+            assert pictures.add(number, lambda: b"x" * 300)
+            until(pictures._queue.empty)
+        pictures.stop()
+
+    assert kept(tmp_path) == [8, 9, 10]
+
+
+def test_below_the_floor_no_picture_is_kept(tmp_path: Path) -> None:
+    """The disk's last bytes belong to the records, and the archive says why."""
+    pictures = archive(tmp_path, min_free_bytes=2**60)
+    pictures.start()
+    pictures.add(1, lambda: b"x")
+    until(lambda: pictures.failing)
+    pictures.stop()
+
+    assert "are free" in pictures.failing
+    assert pictures.dropped == 1
+    assert kept(tmp_path) == []
+
+
+def test_a_picture_that_can_not_be_kept_costs_no_other(tmp_path: Path) -> None:
+    """The next one is kept."""
+
+    def broken() -> bytes:
+        raise ValueError("no such picture")
+
+    pictures = archive(tmp_path)
+    pictures.start()
+    pictures.add(1, broken)
+    pictures.add(2, lambda: b"x")
+    pictures.stop()
+
+    assert kept(tmp_path) == [2]
+    assert pictures.failing == ""
+
+
+def test_a_slow_disk_drops_pictures_at_once(tmp_path: Path) -> None:
+    """Nobody waits for it, and what has no place has no name."""
+    pictures = archive(tmp_path)
+
+    names = [pictures.add(number, lambda: b"x") for number in range(1, 12)]
+
+    assert names[0] == f"cam1/{image_name(1)}"
+    assert names[-1] == ""
+    assert pictures.dropped == 3
+
+
+def test_good_parts_are_sampled(tmp_path: Path) -> None:
+    """One in N of the OK ones, all of the others."""
+    pictures = archive(tmp_path, keep_ok_one_in=3)
+
+    assert [pictures.wants(Decision.OK) for _ in range(6)] == [False, False, True] * 2
+    assert pictures.wants(Decision.NONE)
+    assert not archive(tmp_path, keep_ok_one_in=0).wants(Decision.OK)
