@@ -26,6 +26,7 @@ def it_installs_without_a_network() -> str:
     """One command makes a device of a bare Debian, with nothing but the wheelhouse."""
     said = run(INSTALL, "--offline", str(WHEELS))
     assert "version " in said, said
+    assert "make the first administrator at /login" in said, said
     return said.strip().splitlines()[-1]
 
 
