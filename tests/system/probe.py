@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -22,7 +21,7 @@ DATA = Path("/var/lib/lineside")
 SETTINGS = Path("/etc/lineside/lineside.toml")
 
 SLOWNESS = float(os.environ.get("SLOWNESS", "1"))
-"""How many times longer everything may take: an emulated processor is slow."""
+"""How many times longer everything may take than on a machine with nothing else to do."""
 
 RECORD_BYTES = 58
 OK = 1
@@ -137,28 +136,3 @@ def settle() -> None:
 def current() -> Path:
     """The release that runs."""
     return Path("/opt/lineside/current").resolve()
-
-
-@contextmanager
-def drop_in(unit: str, text: str) -> Iterator[None]:
-    """Add to a unit for a while."""
-    path = Path(f"/run/systemd/system/{unit}.d/test.conf")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    run("systemctl", "daemon-reload")
-    yield
-    path.unlink()
-    run("systemctl", "daemon-reload")
-
-
-def line_status() -> dict[str, object]:
-    """What the line says of itself on its control socket."""
-    line = http.client.HTTPConnection("line", timeout=5 * SLOWNESS)
-    line.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        line.sock.connect("/run/lineside/cam1.sock")
-        line.request("GET", "/status")
-        status: dict[str, object] = json.load(line.getresponse())
-    finally:
-        line.close()
-    return status
