@@ -11,8 +11,9 @@ from typing import Protocol
 
 from camera.capture import Capture
 from camera.control import Control
+from camera.entry import record_expired
 from camera.gpio import ChipPort, Gpio, Pins
-from camera.line import Line, record_expired
+from camera.line import Line
 from camera.loader import MAX_PRELOADED, JobShelf
 from camera.plc.access import networks
 from camera.plc.http import PlcHttp

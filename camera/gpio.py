@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from camera.station import Refused, Shot, Station
+from camera.shot import Refused, Shot
+from camera.station import Station
 from edge_app.inference.judge import Decision
 
 INSTALL = "gpiod is not installed here: `pip install lineside[gpio]`"

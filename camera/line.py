@@ -9,17 +9,18 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
 from camera.capture import Capture
+from camera.entry import inspection_of
 from camera.health import UNSYNCHRONISED, Doctor
 from camera.latency import Latency
 from camera.loader import LoadedJob, Loader
 from camera.look import Eye, Found
+from camera.shot import Answer, Refused, Shot
 from camera.sources import Tuning
-from camera.station import Answer, Refused, Shot, Station
+from camera.station import Station
 from edge_app.inference.budget import Stopwatch
 from edge_app.inference.interpreter import ModelFailed
 from edge_app.inference.judge import Code, Decision, Verdict, no_decision
 from edge_app.inference.preprocess import Image, Roi
-from edge_app.inference.tasks import Prediction
 from edge_app.jobs import JobError
 from edge_app.records.archive import Archive, encode_jpeg
 from edge_app.records.database import Counters
@@ -278,7 +279,7 @@ class Line:
         """Record, then answer; past its share of the budget the answer goes first."""
         stopwatch.lap("rest")
         ms = shot.deadline.used_ms()
-        inspection = self._inspection(shot, stopwatch, found, ms)
+        inspection = inspection_of(self.name, shot, self.loaded, stopwatch, found, ms=ms)
         if found.image is not None:
             self._keep_picture(shot, found.image, found.verdict.decision)
             if self.archive.wants(found.verdict.decision):
@@ -326,61 +327,7 @@ class Line:
             )
         )
 
-    def _inspection(self, shot: Shot, stopwatch: Stopwatch, found: Found, ms: float) -> Inspection:
-        prediction = found.prediction or Prediction(score=0.0)
-        exposed_at = found.frame.captured_at if found.frame else shot.deadline.started_at
-        return Inspection(
-            id=shot.id,
-            camera=self.name,
-            source=shot.source,
-            trigger=shot.n,
-            part=shot.part,
-            job=shot.job,
-            model=self.loaded.model if self.loaded else "",
-            job_crc=self.loaded.crc if self.loaded else 0,
-            decision=found.verdict.decision,
-            code=found.verdict.code,
-            reason=found.verdict.reason,
-            label=prediction.label,
-            label_index=prediction.label_index,
-            score=prediction.score if prediction.score == prediction.score else 0.0,
-            scores=prediction.scores,
-            laps_ms=stopwatch.laps_ms,
-            total_ms=ms,
-            captured_at=time.time() - (time.monotonic() - exposed_at),
-            test=shot.test,
-        )
-
 
 def _job_code(error: Exception) -> Code:
     """The PLC's number for a job that could not be loaded."""
     return Code.UNKNOWN_JOB if isinstance(error, JobError) else Code.JOB_FAILED
-
-
-def record_expired(recorder: Recorder, camera: str) -> Callable[[Shot], None]:
-    """For `Station(answered=...)`: records a shot the moment the deadline answers it.
-
-    The inspection loop may be stuck in the model just then; it completes the row later.
-    """
-
-    def answered(shot: Shot) -> None:
-        answer = shot.answer
-        if answer is None or answer.verdict.code is not Code.DEADLINE:
-            return
-        recorder.add(
-            Inspection(
-                id=shot.id,
-                camera=camera,
-                source=shot.source,
-                trigger=shot.n,
-                part=shot.part,
-                job=shot.job,
-                decision=answer.verdict.decision,
-                code=answer.verdict.code,
-                reason=answer.verdict.reason,
-                total_ms=answer.ms,
-                test=shot.test,
-            )
-        )
-
-    return answered

@@ -9,7 +9,7 @@ import cv2
 from camera.capture import Capture, NoFrame, StaleFrame
 from camera.frame import Frame
 from camera.loader import LoadedJob
-from camera.station import Shot
+from camera.shot import Shot
 from edge_app.inference.budget import Deadline, Stopwatch, TooLate
 from edge_app.inference.decode import BadImage
 from edge_app.inference.interpreter import ModelFailed

@@ -16,7 +16,7 @@ from enum import IntFlag
 from typing import Protocol
 
 from camera.plc.record import PlcDecision, PlcRecord, Status
-from camera.station import Refused, Shot
+from camera.shot import Refused, Shot
 from edge_app.inference.judge import Code
 
 HELD_RESULTS = 8

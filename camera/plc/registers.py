@@ -6,7 +6,7 @@ from camera.line import Line
 from camera.plc.handshake import Handshake, Result
 from camera.plc.http import line_status, shot_record
 from camera.plc.record import Status
-from camera.station import MAX_PART_CHARS, Shot
+from camera.shot import MAX_PART_CHARS, Shot
 from edge_app.inference.judge import Code
 from edge_app.jobs import MAX_NUMBER
 

@@ -17,8 +17,9 @@ import pytest
 
 from camera.capture import Capture
 from camera.control import Control
+from camera.entry import record_expired
 from camera.frame import Frame
-from camera.line import Line, record_expired
+from camera.line import Line
 from camera.loader import LoadedJob
 from camera.plc.http import PlcHttp
 from camera.plc.record import PlcRecord

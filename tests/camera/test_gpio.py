@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from camera.gpio import ChipPort, Edge, Gpio, GpioError, Pins
-from camera.station import Answer, Station
+from camera.shot import Answer
+from camera.station import Station
 from edge_app.inference.judge import Code, Decision, Verdict
 
 

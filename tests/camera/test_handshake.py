@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from camera.plc.handshake import CONTROL, HELD_RESULTS, Control, Handshake, Result
 from camera.plc.record import PlcDecision, PlcRecord, Status
-from camera.station import Answer, Refused, Shot, Station
+from camera.shot import Answer, Refused, Shot
+from camera.station import Station
 from edge_app.inference.judge import Code, Decision, Verdict
 
 VERDICTS = {

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from camera.station import Answer, Refused, Shot, Station
+from camera.shot import Answer, Refused, Shot
+from camera.station import Station
 from edge_app.inference.judge import Code, Decision, Verdict
 
 OK = Verdict(Decision.OK, Code.FINE, "fine")

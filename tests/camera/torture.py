@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 
 from camera.capture import Capture
+from camera.entry import record_expired
 from camera.frame import Frame
-from camera.line import Line, record_expired
+from camera.line import Line
 from camera.loader import LoadedJob
 from camera.plc.http import PlcHttp
 from camera.plc.record import PlcDecision, PlcRecord
