@@ -207,7 +207,8 @@ class Conversion:
         assumed: list[str] = []
         answers = reference.real()
         flat = [values for values in answers.values() if values.ndim == 3]
-        if intake.labels and len(answers) == len(flat) == 1:
+        may_classify = self._options.task in (None, "classification")
+        if may_classify and intake.labels and len(answers) == len(flat) == 1:
             classes = flat[0].shape[-1]
             if classes != len(intake.labels):
                 raise Refused(

@@ -15,12 +15,13 @@ from convert.album import Album, fit_album
 from convert.calibration import Samples, pictures
 from convert.compare import scores_of
 from convert.console import Console
-from convert.errors import ConvertError
+from convert.errors import ConvertError, Refused
 from convert.finder import Finding
 from convert.options import contract_of, says_range
 from convert.proof import Run
 from convert.workbench import Workbench
 from edge_app.inference.decode import BadImage, decode_image
+from edge_app.inference.metadata import read_facts
 from edge_app.inference.preprocess import Contract, Resize
 from edge_app.inference.tasks import Activation, Task
 from edge_app.inference.tensor import TensorInfo
@@ -69,7 +70,12 @@ class Settler:
         told = says_range(self._options)
         wish = self._options.preprocess or ("check" if told else "auto")
         labelled = Album(tuple(p for p in album.photos if p.label in labels), album.folders)
-        if wish == "trust" or len(labelled.photos) < 2:
+        if wish == "trust" or len(labelled.photos) < 2 or not self._classifies(labels):
+            if wish == "auto" and self._options.preprocess == "auto":
+                raise Refused(
+                    "--preprocess auto needs pictures with labels and a model that tells them "
+                    "apart; say what the training used with --color and --range"
+                )
             if not told and wish != "trust":
                 self._console.warn(
                     "nobody says how the model's pictures were prepared, and there are no labels "
@@ -83,6 +89,11 @@ class Settler:
             return Settled(given, "given, checked by the labels", tuple(findings))
         self._doubts(findings, len(labels))
         return Settled(findings[0].contract, "found by the labels", tuple(findings))
+
+    def _classifies(self, labels: tuple[str, ...]) -> bool:
+        """Whether the outputs are a score for each label: only then can labels speak."""
+        shapes = [info.shape for info in read_facts(self._floating).outputs]
+        return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] == len(labels)
 
     def _search(
         self,
