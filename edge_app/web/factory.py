@@ -28,6 +28,7 @@ from edge_app.web.kserve import kserve_blueprint
 from edge_app.web.limiter import Guesses, Limiter
 from edge_app.web.models import models_blueprint
 from edge_app.web.native import native_blueprint
+from edge_app.web.openapi import openapi_blueprint
 from edge_app.web.page import page_blueprint
 from edge_app.web.people import people_blueprint
 from edge_app.web.predict import predict_blueprint
@@ -82,5 +83,6 @@ def create_app(
     app.register_blueprint(jobs_blueprint(jobs, uploads.engines.store, lines, audit))
     app.register_blueprint(models_blueprint(uploads.engines, lines, audit))
     app.register_blueprint(prometheus_blueprint(metrics))
+    app.register_blueprint(openapi_blueprint(status.version))
     app.register_blueprint(page_blueprint(lines, data_dir, settings.open_access))
     return app

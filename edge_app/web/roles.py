@@ -80,6 +80,8 @@ NEEDS: dict[str, Need] = {
     "people.all_tokens": "admin",
     "people.add_token": "admin",
     "people.remove_token": "admin",
+    "openapi.document": "nothing",
+    "openapi.reference": "nothing",
 }
 """By endpoint: blueprint and function."""
 
