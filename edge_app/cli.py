@@ -29,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         status: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 130
     except ConfigError as error:
         print(f"lineside: {error}", file=sys.stderr)
         return EXIT_CONFIG

@@ -121,8 +121,6 @@ class Up:
             ConfigError: The settings are wrong.
         """
         began = time.monotonic()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
         self._data_dir.mkdir(parents=True, exist_ok=True)
         if not self._config.exists():
             make_demo_line(self._data_dir, self._config)
@@ -130,6 +128,9 @@ class Up:
         self._check_ports()
         first_id = self._newest_id()
         self._make_programs()
+        # Not earlier: until here a signal may end us on the spot, nothing runs yet.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
         try:
             for program in self._programs:
                 program.start(self._environ)
@@ -263,7 +264,8 @@ def make_demo_line(data_dir: Path, config: Path) -> None:
     """
     store = ModelStore(data_dir / "models")
     version = store.add(DEMO / "model.tflite", DEMO_MODEL)
-    store.activate(DEMO_MODEL, version.version)
+    # Proved, but not measured: a first start must not take the ten seconds of a tuning.
+    store.activate(DEMO_MODEL, version.version, measure=False)
     jobs = JobStore(data_dir / "jobs")
     if 1 not in jobs.numbers():
         jobs.save(Job(number=1, name="Flange", model=DEMO_MODEL))
