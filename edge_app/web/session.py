@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, redirect, render_template_string, request
+from flask import Blueprint, Response, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -20,24 +20,6 @@ from edge_app.web.person import person
 from edge_app.web.request import read_json
 
 log = logging.getLogger(__name__)
-
-FORM = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Lineside</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="/static/lineside.css"></head>
-<body><main id="main"><section class="card"><h1>Lineside</h1>
-{% if message %}<p role="alert">{{ message }}</p>{% endif %}
-<form method="post" action="/login" class="form">
-<input type="hidden" name="to" value="{{ to }}">
-{% if first %}<label class="field"><span>Setup token 设置令牌</span>
-<input name="token" required autocomplete="off"></label>{% endif %}
-<label class="field"><span>Name 用户名</span>
-<input name="name" required autocomplete="username"></label>
-<label class="field"><span>Password 密码</span>
-<input name="password" type="password" required
- autocomplete="{{ 'new-password' if first else 'current-password' }}"></label>
-<button class="button primary">{{ 'Make the first administrator 创建管理员' if first
- else 'Log in 登录' }}</button></form></section></main></body></html>"""
-"""Plain enough for any panel's browser, in both languages at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +124,7 @@ def _form_routes(blueprint: Blueprint, logins: Logins, sessions: Sessions) -> No
 
 def _form(access: Access, message: str) -> str:
     to = _own_path(request.values.get("to", "/"))
-    return render_template_string(FORM, message=message, to=to, first=not access.has_people)
+    return render_template("login.html", message=message, to=to, first=not access.has_people)
 
 
 def _own_path(path: str) -> str:

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def station(tmp_path: Path) -> Iterator[Station]:
+def settings() -> AppSettings:
+    """Everybody may do everything; tests of roles have settings of their own."""
+    return AppSettings(port=0, open_access="all")
+
+
+@pytest.fixture
+def station(tmp_path: Path, settings: AppSettings) -> Iterator[Station]:
     """The app on a port of its own, and a line that does what the test says."""
-    settings = AppSettings(port=0)
     device = Device(tmp_path, settings, cameras=("cam1",)).start()
     device.install()
     device.app.after_request(strictly)
