@@ -225,8 +225,8 @@ class Line:
     def _switch_job(self) -> None:
         with self._switching:
             if (outcome := self.loader.outcome()) is not None:
-                self._loading = False
                 self._put_in_force(*outcome)
+                self._loading = False
 
     def _put_in_force(self, number: int, found: LoadedJob | Exception) -> None:
         if isinstance(found, LoadedJob):

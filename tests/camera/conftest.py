@@ -131,7 +131,7 @@ class Rig:
         source: Source | None = None,
         *,
         jobs: Mapping[int, Callable[[], LoadedJob]] | None = None,
-        deadline_ms: float = 2000.0,
+        deadline_ms: float = 5000.0,
         replay_window_s: float = 2.0,
         access: str = "control",
         allow: str = "",
