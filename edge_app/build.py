@@ -1,0 +1,130 @@
+"""Puts the whole app together from the settings; whoever serves it starts and stops it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from flask import Flask
+
+from edge_app.access import Access
+from edge_app.config import Settings
+from edge_app.crew import Crew
+from edge_app.door import Door
+from edge_app.engines import Engines, Load
+from edge_app.inference.bundle import ModelBundle
+from edge_app.inference.engine import Engine
+from edge_app.jobs import JobError, JobStore
+from edge_app.lines import Lines
+from edge_app.metrics import Metrics
+from edge_app.models import ModelStore, ModelVersion
+from edge_app.records.archive import Archive
+from edge_app.records.ids import Ids, leaser
+from edge_app.records.recorder import Recorder
+from edge_app.status import AppStatus
+from edge_app.tally import Tally
+from edge_app.upload import CAMERA
+from edge_app.uploads import Uploads
+from edge_app.web.factory import create_app
+
+CREW = 3
+"""Uploads worked on at once: one in the model while the next is decoded, and one to spare
+for another model while the first one stalls."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The app and what runs behind it."""
+
+    app: Flask
+    uploads: Uploads
+    lines: Lines
+    ids: Ids
+    access: Access
+
+    def start(self) -> None:
+        """Start the threads; warm up what the first upload would else wait for."""
+        uploads = self.uploads
+        uploads.engines.refresh()
+        if problem := uploads.engines.problem():
+            # The app stays up without a model: a person must be able to upload one.
+            log.error("no model for uploads: %s", problem)
+        if token := self.access.setup_token():
+            log.warning("nobody can log in yet: make the first admin at /login with %s", token)
+        uploads.warm()
+        self.ids.refill()
+        uploads.engines.start()
+        uploads.crew.start()
+        uploads.recorder.start()
+        uploads.archive.start()
+        self.lines.start()
+
+    def stop(self) -> None:
+        """Stop them; what waits for the disk is written as far as it goes quickly."""
+        self.lines.stop()
+        self.uploads.crew.stop(within_s=0.2)
+        self.uploads.archive.stop(within_s=0.2)
+        self.uploads.recorder.stop(within_s=0.2)
+        self.uploads.engines.stop()
+
+
+def build(settings: Settings) -> Parts:
+    """Everything, not yet running."""
+    data_dir = settings.data_dir
+    database_path = data_dir / "records.db"
+    store = ModelStore(data_dir / "models")
+    ids, tally = Ids(leaser(database_path)), Tally(database_path)
+    uploads = Uploads(
+        engines=Engines(store, _loader(store, settings), lambda: _default_model(settings, store)),
+        door=Door(places=settings.app.threads),
+        crew=Crew(CREW),
+        ids=ids,
+        recorder=Recorder(database_path, tally.counters, ids.refill),
+        archive=Archive(
+            data_dir / "images" / CAMERA,
+            max_bytes=settings.data.images_max_mb * 1_000_000 // (len(settings.cameras) + 1),
+            min_free_bytes=settings.data.images_min_free_mb * 1_000_000,
+            keep_ok_one_in=settings.data.keep_ok_one_in,
+        ),
+        max_bytes=settings.app.max_body_mb * 1_000_000,
+        max_pixels=int(settings.app.max_megapixels * 1_000_000),
+    )
+    lines = Lines(settings.socket_dir, list(settings.cameras))
+    metrics, access = Metrics(uploads, lines, data_dir), Access(data_dir)
+    uploads.watch(tally.count, metrics.inspected)
+    app = create_app(
+        uploads=uploads,
+        lines=lines,
+        status=AppStatus(uploads, lines),
+        tally=tally,
+        metrics=metrics,
+        access=access,
+        data_dir=data_dir,
+        settings=settings.app,
+    )
+    return Parts(app, uploads, lines, ids, access)
+
+
+def _loader(store: ModelStore, settings: Settings) -> Load:
+    pins = settings.inference
+
+    def load(version: ModelVersion, bundle: ModelBundle) -> Engine:
+        choice = store.choice(version, pins.runtime, pins.threads)
+        return Engine(bundle, choice.runtime, choice.threads)
+
+    return load
+
+
+def _default_model(settings: Settings, store: ModelStore) -> str:
+    """The model of `/predict`: the one that is set, else the first camera's, else the only one."""
+    if settings.inference.model:
+        return settings.inference.model
+    for camera in settings.cameras.values():
+        try:
+            return JobStore(settings.data_dir / "jobs").load(camera.job).model
+        except JobError:
+            break  # the line says what is wrong with its job
+    names = store.names()
+    return names[0] if len(names) == 1 else ""

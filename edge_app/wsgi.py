@@ -1,0 +1,40 @@
+"""The app for any WSGI server: `gunicorn "edge_app.wsgi:application()" --workers 1 --threads 24`.
+
+One worker: the model, the admission and the counters live in one process. What our own
+server adds is missing there: the deadline counts from the moment at which a thread takes
+the request up, and slow clients are the business of a proxy in front.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from pathlib import Path
+
+from flask import Flask
+
+from edge_app import notify
+from edge_app.build import build
+from edge_app.config import load_settings
+
+CONFIG = "LINESIDE_CONFIG"
+"""Variable that names the settings file."""
+
+SWITCH_INTERVAL_S = 0.0005
+
+
+def application() -> Flask:
+    """The app, warm, with everything running behind it.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    path = os.environ.get(CONFIG)
+    settings = load_settings(Path(path) if path else None)
+    notify.setup_logging("lineside-app")
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    parts = build(settings)
+    parts.start()
+    atexit.register(parts.stop)
+    return parts.app
