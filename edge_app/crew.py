@@ -47,7 +47,7 @@ class Task(Generic[T]):
         if self._error is None:
             self._late(self._result)
         else:
-            log.info("an upload that was given up failed afterwards: %s", self._error)
+            log.debug("an upload that was given up failed afterwards: %s", self._error)
 
     def result(self, deadline: Deadline, give_up: Callable[[], object] = lambda: None) -> T | None:
         """Wait for the result until the deadline; None when it did not come.

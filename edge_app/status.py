@@ -51,7 +51,11 @@ class AppStatus:
             "time": time.time(),
             "uptime_s": round(time.monotonic() - self._started_at, 1),
             "runtimes": self._runtimes,
-            "uploads": self._uploads.door.to_json(),
+            "uploads": self._uploads.door.to_json()
+            | {
+                "latency_ms": self._uploads.latency.percentiles(),
+                "slowest": self._uploads.latency.slowest(),
+            },
             "models": [
                 {
                     "name": loaded.name,

@@ -20,6 +20,7 @@ from edge_app.inference.interpreter import ModelFailed
 from edge_app.inference.judge import Code
 from edge_app.inference.preprocess import Image
 from edge_app.inference.tensor import Array
+from edge_app.latency import Latency
 from edge_app.records.archive import Archive
 from edge_app.records.ids import Ids
 from edge_app.records.inspection import Inspection
@@ -81,6 +82,7 @@ class Uploads:
         self._ids = ids
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
+        self.latency = Latency()
         self._watchers: tuple[Watch, ...] = ()
 
     def watch(self, *watchers: Watch) -> None:
@@ -228,6 +230,7 @@ class Uploads:
             inspection = replace(inspection, image=image)
         if inspection.code is Code.DEADLINE:
             upload.told = inspection
+        self.latency.add(inspection)
         for watcher in self._watchers:
             watcher(inspection)
         return self.recorder.add(inspection)

@@ -11,6 +11,7 @@ import waitress.channel
 import waitress.parser
 import waitress.task
 
+from edge_app.web.lanes import Overload
 from edge_app.web.request import ARRIVED_AT
 
 CODES = {
@@ -55,6 +56,9 @@ class _ErrorTask(waitress.task.ErrorTask):  # type: ignore[misc]  # waitress has
 
     def execute(self) -> None:
         error = self.request.error
+        if isinstance(error, Overload):
+            self._refuse(error)
+            return
         code = CODES.get(error.code, "internal")
         document = {"error": {"code": code, "message": str(error.body)}}
         body = json.dumps(document).encode() + b"\n"
@@ -62,6 +66,17 @@ class _ErrorTask(waitress.task.ErrorTask):  # type: ignore[misc]  # waitress has
         self.response_headers.append(("Content-Type", "application/json"))
         self.channel.lingers = True
         self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+    def _refuse(self, error: Overload) -> None:
+        """A whole request that comes too much; the connection may go on."""
+        retry = {"retry_after_ms": error.retry_after_ms}
+        document = {"error": {"code": "queue", "message": error.body} | retry}
+        body = json.dumps(document).encode() + b"\n"
+        self.status = f"{error.code} {error.reason}"
+        headers = [("Content-Type", "application/json"), ("Retry-After", "1")]
+        self.response_headers.extend(headers)
         self.content_length = len(body)
         self.write(body)
 

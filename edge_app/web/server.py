@@ -10,6 +10,7 @@ import logging
 import socket
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import waitress.server
@@ -48,15 +49,22 @@ class Server:
         app: What to serve.
         settings: Address, threads and limits.
         sockets: Listening sockets from systemd; none to open one.
+        refused: Where refusals are counted that the app never sees.
 
     Raises:
         OSError: The port is taken.
     """
 
-    def __init__(self, app: Flask, settings: AppSettings, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        settings: AppSettings,
+        sockets: list[socket.socket],
+        refused: Counter[str] | None = None,
+    ) -> None:
         max_body_bytes = settings.max_body_mb * 1_000_000
         self._map: dict[int, Any] = {}
-        self._lanes = Lanes(settings.threads)
+        self._lanes = Lanes(settings.threads, Counter() if refused is None else refused)
         try:
             self._listen(app, settings, sockets)
         except OSError:

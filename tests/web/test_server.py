@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -227,3 +228,34 @@ def test_a_taken_port_is_told(device: Device, server: Server) -> None:
     """Two programs on one port: the second says so."""
     with pytest.raises(OSError, match="in use"):
         Server(device.app, replace(AppSettings(), port=server.port), [])
+
+
+def test_what_comes_too_much_is_refused_before_the_app(device: Device) -> None:
+    """With every thread taken and as many waiting, the next one hears it within the moment."""
+    refused: Counter[str] = Counter()
+    settings = replace(AppSettings(), port=0, threads=2)
+    server = Server(device.app, settings, [], refused)
+    server.start()
+    device.model.go_on.clear()
+    upload = {"body": picture(), "headers": {"X-Deadline-Ms": "1500"}}
+    clients = [
+        threading.Thread(target=ask, args=(server, "POST", "/predict"), kwargs=upload)
+        for _ in range(4)
+    ]
+    for client in clients:
+        client.start()
+    until(lambda: server.waiting >= 2)
+
+    began = time.monotonic()
+    status, document = ask(server, "POST", "/predict", **upload)
+    spent_s = time.monotonic() - began
+
+    assert (status, document["error"]["code"]) == (503, "queue")
+    assert document["error"]["retry_after_ms"] == 200
+    assert spent_s < 0.5
+    assert ask(server)[0] == 200
+    assert refused["queue"] == 1
+    device.model.go_on.set()
+    for client in clients:
+        client.join()
+    server.stop(within_s=0.5)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from device import Device, until
+from device import Device, picture, until
 
 
 class LineDouble(BaseHTTPRequestHandler):
@@ -195,3 +195,17 @@ def test_an_unknown_camera_is_not_found(lined: Device) -> None:
         status, document = get(lined, f"/api/v1/cameras/cam9{path}")
         assert (status, document["error"]["code"]) == (404, "unknown_camera")
         assert "cam1" in document["error"]["message"]
+
+
+def test_the_status_tells_how_long_uploads_take(device: Device) -> None:
+    """Percentiles of the newest, and the slowest with their laps."""
+    assert get(device, "/api/v1/status")[1]["uploads"]["latency_ms"]["p99"] is None
+    for takes_s in (0.05, *[0.0] * 29):
+        device.model.takes_s = takes_s
+        assert device.client.post("/predict", data=picture()).status_code == 200
+
+    uploads = get(device, "/api/v1/status")[1]["uploads"]
+
+    assert uploads["latency_ms"]["max"] >= 50 > uploads["latency_ms"]["p50"]
+    assert len(uploads["slowest"]) == 20
+    assert uploads["slowest"][0]["laps_ms"]["invoke"] >= 50
