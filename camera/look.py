@@ -20,6 +20,9 @@ from edge_app.inference.tasks import Prediction
 FRAME_SHARE = 0.9
 """Share of the budget that may go by waiting for a frame: what is left is needed to say so."""
 
+ANOTHER_S = 1e-6
+"""Two exposures are never at the same moment: no frame is judged for two parts."""
+
 SEVERITY = (Decision.OK, Decision.REVIEW, Decision.NG, Decision.NONE)
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -57,6 +60,7 @@ class Eye:
         self._max_frame_age_ms = max_frame_age_ms
         self._rotation = rotation
         self._roi = roi
+        self._used_at = float("-inf")
 
     def look(self, shot: Shot, loaded: LoadedJob, stopwatch: Stopwatch, found: Found) -> None:
         """Fill in what is seen of the part; of several pictures the worst decides.
@@ -77,8 +81,7 @@ class Eye:
                 found.image, found.prediction = one.image, one.prediction
             if one.verdict.decision is Decision.NONE or one.frame is None:
                 return
-            # The next picture is another exposure, even without any interval.
-            moment = one.frame.captured_at + max(job.interval_ms / 1000, 1e-6)
+            moment = one.frame.captured_at + job.interval_ms / 1000
 
     def _look_once(
         self,
@@ -111,7 +114,11 @@ class Eye:
 
     def _frame(self, moment: float, deadline: Deadline) -> Frame:
         patience = Deadline(deadline.started_at, deadline.budget_ms * FRAME_SHARE)
+        # A trigger that waited in its thread while the part before was looked at can be older
+        # than that part's frame; it still needs an exposure of its own.
+        moment = max(moment, self._used_at + ANOTHER_S)
         frame = self._capture.exposed_after(moment, patience)
+        self._used_at = frame.captured_at
         if frame.age_ms() > self._max_frame_age_ms:
             raise StaleFrame(f"the newest frame is {frame.age_ms():.0f} ms old")
         return frame

@@ -18,7 +18,7 @@ from camera.frame import Frame
 from camera.plc.http import line_status
 from camera.plc.record import PlcDecision, Status
 from camera.sources import SourceLost
-from camera.sources.pattern import PatternSource
+from camera.sources.pattern import PatternSource, read_number
 from edge_app.inference.judge import Code, Decision
 from edge_app.inference.preprocess import Roi
 from edge_app.models import StoreError
@@ -246,6 +246,18 @@ def test_the_frame_is_exposed_after_the_trigger(rig: Callable[..., Any]) -> None
     time.sleep(0.012)
 
     assert line.fire(1).decision is PlcDecision.NG
+
+
+def test_no_frame_is_judged_for_two_parts(rig: Callable[..., Any]) -> None:
+    """A trigger that arrived before the last part's exposure still gets a frame of its own."""
+    line = rig(source=PatternSource(640, 480, 5)).start()
+    early = time.monotonic()
+    line.fire(1)
+    first = read_number(line.line.last_picture[1])
+    shot = line.station.fire("plc", n=2, arrived_at=early)
+    assert line.station.wait(shot, shot.deadline.ends_at) is not None
+
+    assert read_number(line.line.last_picture[1]) > first
 
 
 @pytest.mark.failsafe(
