@@ -38,7 +38,7 @@ class Lanes:
     """
 
     def __init__(self, uploads: int, refused: Counter[str]) -> None:
-        self._most_waiting = uploads
+        self._threads = uploads
         self._refused = refused
         self._uploads = _dispatcher("uploads", uploads)
         self._pages = _dispatcher("pages", PAGES)
@@ -49,7 +49,7 @@ class Lanes:
         request = channel.requests[0]
         if not _is_upload(request):
             self._pages.add_task(channel)
-        elif len(self._uploads.queue) < self._most_waiting:
+        elif self._uploads.active_count + len(self._uploads.queue) < 2 * self._threads:
             self._uploads.add_task(channel)
         else:
             self._refused["queue"] += 1

@@ -237,12 +237,15 @@ def test_what_comes_too_much_is_refused_before_the_app(device: Device) -> None:
     server = Server(device.app, settings, [], refused)
     server.start()
     device.model.go_on.clear()
-    upload = {"body": picture(), "headers": {"X-Deadline-Ms": "1500"}}
+    upload = {"body": picture(), "headers": {"X-Deadline-Ms": "4000"}}
     clients = [
         threading.Thread(target=ask, args=(server, "POST", "/predict"), kwargs=upload)
         for _ in range(4)
     ]
-    for client in clients:
+    for client in clients[:2]:
+        client.start()
+    until(lambda: device.uploads.door.inside == 2)
+    for client in clients[2:]:
         client.start()
     until(lambda: server.waiting >= 2)
 
