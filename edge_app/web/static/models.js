@@ -79,10 +79,18 @@ function about(model) {
 const limitsOf = ({ good, accept, reject }) =>
   `${good.join(", ")}: ${t("limits.accept")} ${percent(accept, 0)}, ${t("limits.reject")} ${percent(reject, 0)}`;
 
-function comparison(figures) {
-  return Object.entries(figures)
-    .filter(([, value]) => typeof value === "number" || typeof value === "string")
-    .map(([name, value]) => [name.replaceAll("_", " "), typeof value === "number" && value > 0 && value <= 1 ? percent(value) : String(value)]);
+/** What the converter proved before the file left its workstation, one line for each runtime. */
+function comparison({ runtimes = {}, reference = "" }) {
+  const share = (value) => (typeof value === "number" ? percent(value) : "–");
+  return Object.entries(runtimes).map(([runtime, found]) => {
+    const recalls = Object.entries(found.by_label ?? {}).map(([label, { recall }]) => `${label} ${share(recall)}`);
+    const lines = [
+      t("proof.agreement", { share: share(found.agreement), n: number(found.samples ?? 0), reference }),
+      found.accuracy === undefined ? "" : t("proof.accuracy", { now: share(found.accuracy), before: share(found.float_accuracy) }),
+      recalls.length ? t("proof.recall", { labels: recalls.join(", ") }) : "",
+    ].filter(Boolean);
+    return [t("proof", { runtime }), h("ul", {}, ...lines.map((line) => h("li", {}, line)))];
+  });
 }
 
 function tuning({ name, tuning: found }) {
