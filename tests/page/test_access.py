@@ -30,7 +30,7 @@ def test_axe_finds_nothing_serious(look: Any, station: Station) -> None:
         newest = station.line.part(decision)
     JobStore(station.device.data_dir / "jobs").save(Job(1, "Colours", "colours"))
     looker = look(color_scheme="light")
-    for path in [*PATHS, f"/records/{newest.id}", "/panel"]:
+    for path in [*PATHS, f"/records/{newest.id}", "/panel", "/login"]:
         page = looker.open(path)
         page.wait_for_load_state("networkidle" if path in SETTLING else "load")
 
