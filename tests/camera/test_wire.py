@@ -262,12 +262,13 @@ def test_too_many_connections_are_refused_in_one_segment(
     "the part as it was decided",
     "by itself",
 )
-def test_who_drops_in_mid_request_harms_nobody(line: Any) -> None:
+def test_who_drops_in_mid_request_harms_nobody(line: Any, until: Callable[..., None]) -> None:
     """A PLC that goes away while its part is looked at: the shot is seen through and counted."""
     for n in range(1, 6):
         with socket.create_connection(("127.0.0.1", line.port)) as connection:
             connection.sendall(f"GET /plc/trigger?n={n} HTTP/1.1\r\n\r\n".encode())
-            time.sleep(0.1)
+            until(lambda: line.station.completed == n)  # noqa: B023 - called at once
+        until(lambda: line.station.ready)
 
     assert line.station.shift.total == 5
     assert line.fire(9).decision is PlcDecision.OK

@@ -243,9 +243,9 @@ def v4l2(count: int, quiet_s: float) -> int:
     if not driver.exists():
         say("v4l2: skipped, there is no vivid driver here (tests/lab/boot-v4l2 boots one)")
         return SKIPPED
-    # The patience is for a machine in software emulation.
+    # In software emulation a process of its own needs a quarter of a minute to start.
     settings = CameraSettings(
-        source="v4l2:/dev/video0", width_px=640, height_px=360, read_timeout_ms=8000
+        source="v4l2:/dev/video0", width_px=640, height_px=360, isolated=False
     )
     stage = Stage(settings, timecode=False)
     stage.start()
