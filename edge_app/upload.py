@@ -10,13 +10,16 @@ import numpy as np
 
 from edge_app.engines import LoadedModel
 from edge_app.inference.budget import Deadline, Stopwatch
+from edge_app.inference.decode import Decoded
 from edge_app.inference.interpreter import ModelFailed
 from edge_app.inference.judge import Code, Verdict, judge, no_decision
-from edge_app.inference.preprocess import Image
 from edge_app.inference.tasks import Prediction
 from edge_app.records.inspection import Inspection
 
 CAMERA = "upload"
+
+Decode = Callable[[bytes, Callable[[int, int], float]], Decoded]
+"""Decodes a file, given how many times smaller a picture of a size may be."""
 
 WAITING = ("queue", "wait")
 """Laps that are no work."""
@@ -66,7 +69,7 @@ class Upload:
     def __post_init__(self) -> None:
         self.stopwatch = Stopwatch(last=self.deadline.started_at)
 
-    def work(self, decode: Callable[[bytes], Image]) -> Judged:
+    def work(self, decode: Decode) -> Judged:
         """Decode, run the model, judge; called by the crew.
 
         Raises:
@@ -76,18 +79,23 @@ class Upload:
         """
         self.stopwatch.lap("queue")
         self.deadline.check("the work began")
-        image = decode(self.content)
+        engine = self.loaded.engine
+        decoded = decode(self.content, engine.room)
         self.stopwatch.lap("decode")
         self.deadline.check("the picture was decoded")
-        engine = self.loaded.engine
         try:
-            prediction = engine.predict(image, deadline=self.deadline, stopwatch=self.stopwatch)
+            prediction = engine.predict(
+                decoded.image,
+                reduction=decoded.reduction,
+                full_size=decoded.full_size,
+                deadline=self.deadline,
+                stopwatch=self.stopwatch,
+            )
         except ValueError as error:
             raise ModelFailed(str(error)) from error
         verdict = judge(prediction, engine.spec.limits)
         self.stopwatch.lap("judge")
-        height, width = image.shape[:2]
-        return Judged(self._inspection(verdict, prediction), prediction, width, height)
+        return Judged(self._inspection(verdict, prediction), prediction, *decoded.full_size)
 
     def expired(self) -> Inspection:
         """The record of an upload without an answer by its deadline, the same each time."""

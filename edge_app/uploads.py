@@ -15,10 +15,9 @@ from edge_app.crew import Crew
 from edge_app.door import Door, Ticket
 from edge_app.engines import Engines, LoadedModel
 from edge_app.inference.budget import Deadline, Stopwatch, TooLate
-from edge_app.inference.decode import BadImage, decode_image
+from edge_app.inference.decode import BadImage, Decoded, decode_reduced
 from edge_app.inference.interpreter import ModelFailed
 from edge_app.inference.judge import Code
-from edge_app.inference.preprocess import Image
 from edge_app.inference.tensor import Array
 from edge_app.latency import Latency
 from edge_app.records.archive import Archive
@@ -158,7 +157,7 @@ class Uploads:
         """Decode once for nothing: the first time, the decoders load their libraries."""
         small = io.BytesIO()
         Pillow.new("RGB", (16, 16)).save(small, "JPEG")
-        self._decode(small.getvalue())
+        self._decode(small.getvalue(), lambda _width, _height: 1.0)
 
     def _judged(self, upload: Upload, ticket: Ticket) -> Judged:
         """The work's outcome by the deadline; every other end is recorded here."""
@@ -220,8 +219,8 @@ class Uploads:
             work_ms = stopwatch.laps_ms.get("invoke", 0.0)
             self.door.leave(ticket, work_ms=work_ms, failed=failed)
 
-    def _decode(self, content: bytes) -> Image:
-        return decode_image(content, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
+    def _decode(self, content: bytes, room: Callable[[int, int], float]) -> Decoded:
+        return decode_reduced(content, room, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
 
     def _record(self, upload: Upload, inspection: Inspection) -> threading.Event:
         if self.archive.wants(inspection.decision):
