@@ -77,7 +77,12 @@ def build(settings: Settings) -> Parts:
     store = ModelStore(data_dir / "models")
     ids, tally = Ids(leaser(database_path)), Tally(database_path)
     uploads = Uploads(
-        engines=Engines(store, _loader(store, settings), lambda: _default_model(settings, store)),
+        engines=Engines(
+            store,
+            _loader(store, settings),
+            lambda: _default_model(settings, store),
+            prove=lambda name: store.start(name).version,
+        ),
         door=Door(places=settings.app.threads),
         crew=Crew(CREW),
         ids=ids,

@@ -132,7 +132,7 @@ def test_a_model_that_takes_too_much_memory_is_refused(data: Path) -> None:
     content = (data / "models" / "mobilenet_v2_1.0_224_quant.tflite").read_bytes()
 
     with pytest.raises(CannotAdopt, match=r"can't be run here"):
-        adopt(content, "v2", memory_bytes=120_000_000)
+        adopt(content, "v2", memory_bytes=70_000_000)
 
 
 def test_labels_that_stand_twice_are_told_apart() -> None:
