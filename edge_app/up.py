@@ -36,6 +36,9 @@ PR_SET_PDEATHSIG = 1
 
 DEMO_SETTINGS = """\
 # Made by `lineside up` for the demo line. docs/settings.md lists every setting.
+[app]
+open_access = "operate"
+
 [cameras.{camera}]
 source = {source}
 free_run_hz = 2
