@@ -72,6 +72,7 @@ class ModelStore:
         prove: What a version must pass before it becomes active; a seam for tests.
         tune: What measures it then; a seam for tests.
         kept: Versions kept for each name; the oldest idle ones go first.
+        loaded: Tells the runtime that this process must stay with; a seam for tests.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class ModelStore:
         prove: Prove = prove_in_child,
         tune: Tune = tune_in_children,
         kept: int = VERSIONS_KEPT,
+        loaded: Callable[[], str] = loaded_runtime,
     ) -> None:
         self.folder = folder
+        self._loaded = loaded
         self._shelf = Shelf(folder, kept)
         self._prove = prove
         self._tune = tune
@@ -252,7 +255,7 @@ class ModelStore:
             For `Engine(bundle, choice.runtime, choice.threads)`. Without a measurement
             that holds here: the default runtime and one thread.
         """
-        runtime = runtime or loaded_runtime()
+        runtime = runtime or self._loaded()
         tuning = self.tuning(version)
         measured = tuning.best(runtime, threads) if tuning else None
         return measured or Choice(runtime, threads or 1)

@@ -57,6 +57,11 @@ class Examiner:
         return Tuning(fingerprint(), read_bundle(path).sha256, 1.0, rows)
 
 
+def no_runtime() -> str:
+    """As in a process that has loaded no runtime yet; this one has, sooner or later."""
+    return ""
+
+
 @pytest.fixture
 def examiner() -> Examiner:
     """Lets every whole file pass."""
@@ -66,7 +71,7 @@ def examiner() -> Examiner:
 @pytest.fixture
 def store(tmp_path: Path, examiner: Examiner) -> ModelStore:
     """An empty store."""
-    return ModelStore(tmp_path / "models", examiner.prove, examiner.tune)
+    return ModelStore(tmp_path / "models", examiner.prove, examiner.tune, loaded=no_runtime)
 
 
 def test_an_empty_store_knows_nothing(store: ModelStore) -> None:
@@ -161,7 +166,7 @@ def test_the_active_version_can_not_be_removed(store: ModelStore) -> None:
 
 def test_the_number_of_versions_is_bounded(tmp_path: Path, examiner: Examiner) -> None:
     """The oldest idle ones go; the active one and the one to roll back to stay."""
-    store = ModelStore(tmp_path, examiner.prove, examiner.tune, kept=3)
+    store = ModelStore(tmp_path, examiner.prove, examiner.tune, kept=3, loaded=no_runtime)
     for marker in "ab":
         store.activate("caps", store.add_content(pack_bundle(bundle(marker))).version)
     for marker in "cdefg":
@@ -231,7 +236,7 @@ def test_activation_measures_and_the_choice_is_kept(store: ModelStore, examiner:
 
     store.activate("caps", 1)
 
-    again = ModelStore(store.folder, examiner.prove, examiner.tune)
+    again = ModelStore(store.folder, examiner.prove, examiner.tune, loaded=no_runtime)
     assert again.choice(version) == Choice("tflite-runtime", 2)
     assert again.choice(version, runtime="litert") == Choice("litert", 1)
     assert again.choice(version, threads=1) == Choice("litert", 1)
@@ -260,7 +265,7 @@ def test_a_measurement_of_another_device_does_not_count(tmp_path: Path, examiner
         tuning = examiner.tune(path)
         return Tuning({"machine": "another"}, tuning.sha256, 1.0, tuning.rows)
 
-    moved = ModelStore(tmp_path / "models", examiner.prove, elsewhere)
+    moved = ModelStore(tmp_path / "models", examiner.prove, elsewhere, loaded=no_runtime)
     version = moved.add_content(pack_bundle(bundle()))
     moved.activate("caps", 1)
 
