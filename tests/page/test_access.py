@@ -11,6 +11,8 @@ from edge_app.inference.judge import Decision
 from edge_app.jobs import Job, JobStore
 from edge_app.web.page import VIEWS
 
+pytestmark = pytest.mark.slow  # a real browser
+
 axe_playwright = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="needs the package axe-playwright-python"
 )

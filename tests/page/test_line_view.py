@@ -12,6 +12,8 @@ from window import PHONE, Station
 
 from edge_app.inference.judge import Decision
 
+pytestmark = pytest.mark.slow  # a real browser
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 expect = sync_api.expect
 

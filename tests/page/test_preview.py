@@ -10,6 +10,8 @@ from window import Station
 from edge_app.inference.judge import Decision, Limits
 from edge_app.web.preview import BINS, preview
 
+pytestmark = pytest.mark.slow  # a real browser
+
 
 def test_the_same_limits_change_nothing(station: Station) -> None:
     """What was decided with these limits is decided so again."""

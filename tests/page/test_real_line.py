@@ -20,6 +20,8 @@ from window import PANEL, Looker, listen
 from edge_app.records.database import Database
 from edge_app.up import DEMO
 
+pytestmark = pytest.mark.slow  # a real browser
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 expect = sync_api.expect
 

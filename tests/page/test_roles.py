@@ -14,6 +14,8 @@ from edge_app.jobs import Job, JobStore
 from edge_app.web.page import allowed
 from edge_app.web.person import Person
 
+pytestmark = pytest.mark.slow  # a real browser
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 expect = sync_api.expect
 

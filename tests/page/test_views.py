@@ -13,6 +13,8 @@ from edge_app.inference.judge import Decision, Limits
 from edge_app.jobs import Job, JobStore
 from edge_app.records.database import Database
 
+pytestmark = pytest.mark.slow  # a real browser
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 expect = sync_api.expect
 
