@@ -89,7 +89,7 @@ def _plain(color: Color) -> dict[str, Contract]:
 
 def name_of(contract: Contract) -> str:
     """A contract in words."""
-    plain = replace(contract, resize="stretch", kernel="linear")
+    plain = replace(contract, resize="stretch", kernel=Contract().kernel)
     for name, known in ranges(contract.channels).items():
         if known == plain:
             return f"{name} {contract.resize}"

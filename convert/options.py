@@ -87,7 +87,7 @@ def _preprocessing(group: argparse._ArgumentGroup) -> None:
         "nothing is given, else check)")  # fmt: skip
     add("--color", choices=get_args(Color), help="order of the channels (default RGB)")
     add("--resize", choices=get_args(Resize), help="how pictures are fitted (default stretch)")
-    add("--kernel", choices=get_args(Kernel), help="interpolation (default linear)")
+    add("--kernel", choices=get_args(Kernel), help="interpolation (default area)")
     add("--range", choices=RANGES, help="value range the model takes")
     add("--mean", type=_numbers, help="or: subtracted from 0..255, one or one a channel")
     add("--std", type=_numbers, help="and divided by then, one or one a channel")

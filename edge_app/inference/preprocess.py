@@ -91,12 +91,14 @@ class Contract:
     """What the training did to a picture before the network saw it.
 
     The network's value of a pixel is `(pixel - mean) / std`, pixels 0..255, with
-    one mean and std for each channel in the contract's colour order.
+    one mean and std for each channel in the contract's colour order. Where nothing is
+    known of the kernel, `area`: cameras give far more pixels than models take, and the
+    others would skip most of them.
     """
 
     color: Color = "RGB"
     resize: Resize = "stretch"
-    kernel: Kernel = "linear"
+    kernel: Kernel = "area"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (255.0,)
 
