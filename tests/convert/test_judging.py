@@ -56,10 +56,17 @@ def test_gates(figures: Comparison, gates: Gates, said: str) -> None:
 
 
 def test_one_picture_of_few_is_forgiven() -> None:
-    """One of 20 pictures is 5 points and no evidence; two are."""
+    """One of 40 pictures is 2.5 points of accuracy and no evidence; two are."""
     gates = Gates()
-    assert not gates.failures(_comparison(recall=0.85, count=20), ("bad",))
-    assert gates.failures(_comparison(recall=0.80, count=20), ("bad",))
+    assert not gates.failures(_comparison(accuracy=0.875, count=20), ("bad",))
+    assert gates.failures(_comparison(accuracy=0.85, count=20), ("bad",))
+
+
+def test_no_lost_defect_is_forgiven() -> None:
+    """One of 20 defects that float saw and the quantized model does not fails the gate."""
+    gates = Gates()
+    assert gates.failures(_comparison(recall=0.85, count=20), ("bad",))
+    assert not gates.failures(_comparison(recall=0.85, count=20), ())
 
 
 def test_answers_that_are_no_numbers_never_pass() -> None:
