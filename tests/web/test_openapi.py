@@ -30,8 +30,6 @@ def tried() -> Iterator[Device]:
 
 
 @pytest.mark.slow
-# Other threads of the app draw jitter while a strategy runs; Hypothesis can't tell them apart.
-@pytest.mark.filterwarnings("ignore:Do not use the .random. module inside strategies")
 def test_the_app_does_what_the_document_says(tried: Device) -> None:
     """No failure of the app, and every answer as it is described."""
     document = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", tried.app)
