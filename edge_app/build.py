@@ -52,7 +52,8 @@ class Parts:
             # The app stays up without a model: a person must be able to upload one.
             log.error("no model for uploads: %s", problem)
         if token := self.access.setup_token():
-            log.warning("nobody can log in yet: make the first admin at /login with %s", token)
+            # scripts/install looks for these words in the journal.
+            log.warning("make the first administrator at /login with %s", token)
         uploads.warm()
         self.ids.refill()
         uploads.engines.start()
