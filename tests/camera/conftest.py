@@ -288,11 +288,19 @@ def rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A line that runs for all tests of a module: each uses numbers of its own."""
+def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """The line of `shared`."""
     line = Rig(tmp_path_factory.mktemp("shared"), replay_window_s=0.0).start()
     yield line
     line.stop()
+
+
+@pytest.fixture
+def shared(shared_line: Rig) -> Rig:
+    """A line that runs for all tests of a module, ready: each uses numbers of its own."""
+    # The test before may have asked for a job, or left a shot in work.
+    until(lambda: shared_line.station.ready)
+    return shared_line
 
 
 @pytest.fixture
