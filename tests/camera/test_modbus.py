@@ -53,9 +53,9 @@ class Wired:
 
 
 @pytest.fixture(scope="module")
-def wired(shared: Any) -> Iterator[Wired]:
+def wired(shared_line: Any) -> Iterator[Wired]:
     """One line for all tests here; each leaves the control word at 0."""
-    made = Wired(shared)
+    made = Wired(shared_line)
     yield made
     made.stop()
 
