@@ -13,7 +13,7 @@ from camera.shot import Shot
 from edge_app.inference.budget import Deadline, Stopwatch, TooLate
 from edge_app.inference.decode import BadImage
 from edge_app.inference.interpreter import ModelFailed
-from edge_app.inference.judge import Code, Decision, Verdict, judge, no_decision
+from edge_app.inference.judge import SEVERITY, Code, Decision, Verdict, judge, no_decision
 from edge_app.inference.preprocess import Image, Roi
 from edge_app.inference.tasks import Prediction
 
@@ -22,8 +22,6 @@ FRAME_SHARE = 0.9
 
 ANOTHER_S = 1e-6
 """Two exposures are never at the same moment: no frame is judged for two parts."""
-
-SEVERITY = (Decision.OK, Decision.REVIEW, Decision.NG, Decision.NONE)
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 

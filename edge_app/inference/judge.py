@@ -78,7 +78,7 @@ def judge(prediction: Prediction, limits: Limits) -> Verdict:
     if not findings:
         needed = _NEEDED[prediction.kind]
         return no_decision(Code.JOB_FAILED, f"the job sets no {needed} to judge by")
-    decision = max((finding.decision for finding in findings), key=_SEVERITY.index)
+    decision = max((finding.decision for finding in findings), key=SEVERITY.index)
     told = "; ".join([f.said for f in findings if f.decision is decision][:3])
     if decision is Decision.NONE:
         return no_decision(Code.MODEL_FAILED, told)
@@ -110,7 +110,8 @@ class _Finding:
     decision: Decision = Decision.NONE
 
 
-_SEVERITY = (Decision.OK, Decision.REVIEW, Decision.NG, Decision.NONE)
+SEVERITY = (Decision.OK, Decision.REVIEW, Decision.NG, Decision.NONE)
+"""From what passes a part to what says nothing of it: of several, the worst decides."""
 
 
 def _classified(prediction: Prediction, limits: Limits) -> list[_Finding]:
