@@ -39,6 +39,9 @@ DEMO_SETTINGS = """\
 [app]
 open_access = "operate"
 
+[data]
+keep_ok_one_in = 1
+
 [cameras.{camera}]
 source = {source}
 free_run_hz = 2
