@@ -6,7 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,49 @@ class Interpreter:
             raise ModelFailed(
                 f"expected inputs {', '.join(self._inputs)}; got {', '.join(tensors) or 'none'}"
             )
+        return self._invoke(tensors)
+
+    def invoke_rows(self, rows: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """Run the model once for several rows, as far as it can be widened to them.
+
+        Whatever comes of it, the model takes a single row again afterwards.
+
+        Args:
+            rows: As for `invoke`; the first dimension of each array is 1.
+
+        Returns:
+            The outputs of each row.
+
+        Raises:
+            ModelFailed: The model can't be widened, or gives something else than a row for each.
+        """
+        stacked = {name: np.concatenate([row[name] for row in rows]) for name in self._inputs}
+        try:
+            self._widen(len(rows))
+            outputs = self._invoke(stacked)
+        finally:
+            self._widen(1)
+        for info in self.outputs:
+            shape = outputs[info.name].shape
+            if shape != (len(rows), *info.shape[1:]) or info.shape[0] != 1:
+                raise ModelFailed(f"{len(rows)} rows gave {info.name} of shape {list(shape)}")
+        return [
+            {name: values[place : place + 1] for name, values in outputs.items()}
+            for place in range(len(rows))
+        ]
+
+    def _widen(self, rows: int) -> None:
+        try:
+            for details in self._inputs.values():
+                shape = [rows, *details["shape"][1:]]
+                self._tflite.resize_tensor_input(details["index"], shape)
+            self._tflite.allocate_tensors()
+        except (ValueError, RuntimeError, SystemError, TypeError) as error:
+            raise ModelFailed(
+                f"{self.runtime} can't take {rows} rows: {_one_line(error)}"
+            ) from error
+
+    def _invoke(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
         try:
             for name, details in self._inputs.items():
                 self._tflite.set_tensor(details["index"], tensors[name])

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,10 @@ class Reader:
         scores = np.zeros((1, CLASSES), np.float32)
         scores[0, label_of(number)] = 1.0
         return {"scores": scores}
+
+    def invoke_rows(self, rows: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """One after the other."""
+        return [self.invoke(row) for row in rows]
 
 
 def label_of(number: int) -> int:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,10 @@ class Stalling:
             return {"scores": self.buffer.copy()}
         finally:
             self.inside -= 1
+
+    def invoke_rows(self, rows: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """One after the other."""
+        return [self.invoke(row) for row in rows]
 
 
 @pytest.fixture

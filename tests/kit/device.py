@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,10 @@ class Colours:
         if self.nonsense:
             light = light * np.float32("nan")
         return {"scores": light / np.maximum(light.sum(axis=1, keepdims=True), 1e-9)}
+
+    def invoke_rows(self, rows: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """One after the other."""
+        return [self.invoke(row) for row in rows]
 
 
 def colour_bundle(name: str = "colours", marker: str = "a") -> ModelBundle:
