@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from camera.frame import Frame
 from camera.freshness import Freshness
 from camera.sources import Source, SourceLost, Tunable, Tuning
+from edge_app.config import ConfigError
 from edge_app.inference.budget import Deadline
 
 BACKOFF_FIRST_S = 0.1
@@ -175,7 +176,8 @@ class Capture:
             source = self._make()
             source.open()
             self._read_on(source)
-        except SourceLost as error:
+        except (SourceLost, ConfigError) as error:
+            # A setting was in order at the start: its secret's file has gone since.
             self._lose(str(error))
         # The loop's edge: a driver may raise anything, and the camera must come back.
         except Exception as error:

@@ -27,7 +27,16 @@ T = TypeVar("T")
 
 
 class ConfigError(Exception):
-    """A setting is unknown, of the wrong type or out of range; one sentence naming it."""
+    """A setting is unknown, of the wrong type or out of range; one sentence naming it.
+
+    Args:
+        sentence: For a person.
+        place: The table and the key at fault, as far as they are known.
+    """
+
+    def __init__(self, sentence: str, place: tuple[str, str] = ("", "")) -> None:
+        super().__init__(sentence)
+        self.place = place
 
 
 def setting(
@@ -141,6 +150,11 @@ class CameraSettings:
         "pattern:",
         "Where frames come from: `folder:PATH`, `pattern:`, `v4l2:/dev/v4l/by-id/...`, "
         "`rtsp://...`, `http://...`, `file:PATH`, `aravis:ADDRESS`, `picamera:`.",
+    )
+    credentials: str = setting(
+        "",
+        "Secret with the camera's `user:password`, so that `source` has none: the name of a file "
+        "in /etc/lineside/credentials (without systemd: a path).",
     )
     job: int = setting(1, "Job that is loaded at the start.", low=1, high=999)
     preload: str = setting(
@@ -284,15 +298,36 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         ConfigError: The file can't be read, or a setting is wrong; names the key.
     """
     document: dict[str, Any] = {}
+    text = ""
     if path is not None:
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            document = tomllib.loads(text)
         except OSError as error:
             raise ConfigError(f"can't read the settings {path}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     _merge_environment(document, os.environ if environ is None else environ)
-    return _settings(document)
+    try:
+        return _settings(document)
+    except ConfigError as error:
+        line = _line_of(text, *error.place)
+        if not line:
+            raise
+        raise ConfigError(f"{path}, line {line}: {error}", error.place) from None
+
+
+def _line_of(text: str, table: str, key: str) -> int:
+    """The line on which a setting stands, or its table; 0 where the file has neither."""
+    inside, found = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([^]]*?)\s*\]", line):
+            inside = re.sub(r"[\"'\s]", "", header[1])
+        elif inside == table and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return number
+        if inside == table and table:
+            found = found or number
+    return 0 if key else found
 
 
 def _merge_environment(document: dict[str, Any], environ: Mapping[str, str]) -> None:
@@ -315,7 +350,9 @@ def _settings(document: dict[str, Any]) -> Settings:
     tables = {f.name: f for f in dataclasses.fields(Settings)}
     for name in document:
         if name not in tables:
-            raise ConfigError(f"unknown table [{name}]; expected one of {', '.join(tables)}")
+            raise ConfigError(
+                f"unknown table [{name}]; expected one of {', '.join(tables)}", (name, "")
+            )
     cameras = document.get("cameras", {})
     if not isinstance(cameras, dict):
         raise ConfigError("[cameras] must hold one table for each camera, e.g. [cameras.cam1]")
@@ -323,7 +360,8 @@ def _settings(document: dict[str, Any]) -> Settings:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name):
             raise ConfigError(
                 f"camera name {name!r}: expected 1 to 32 of a-z, 0-9, - and _, "
-                "because it becomes a file name"
+                "because it becomes a file name",
+                (f"cameras.{name}", ""),
             )
     return Settings(
         data=_table(DataSettings, "data", document.get("data", {})),
@@ -344,8 +382,12 @@ def _table(kind: type[T], path: str, entries: Any) -> T:
     values = {}
     for key, value in entries.items():
         if key not in fields:
-            raise ConfigError(f"unknown setting {key!r} in [{path}]; known: {', '.join(fields)}")
-        values[key] = _checked(f"{path}.{key}", value, hints[key], fields[key].metadata)
+            known = ", ".join(fields)
+            raise ConfigError(f"unknown setting {key!r} in [{path}]; known: {known}", (path, key))
+        try:
+            values[key] = _checked(f"{path}.{key}", value, hints[key], fields[key].metadata)
+        except ConfigError as error:
+            raise ConfigError(str(error), (path, key)) from None
     return kind(**values)
 
 

@@ -41,6 +41,9 @@ def test_environment_makes_a_camera() -> None:
     ("text", "named"),
     [
         ("[app]\nprt = 1", "'prt'"),
+        ("[app]\nhost = '::1'\n\nprt = 1", "lineside.toml, line 4:"),
+        ("[data]\n[ cameras . 'cam1' ]\njob = 0", "lineside.toml, line 3:"),
+        ("[app]\nport = 8081\n[ap]\nport = 1", "lineside.toml, line 3:"),
         ("[ap]\nport = 1", "[ap]"),
         ("[app]\nport = '1'", "app.port"),
         ("[app]\nport = true", "app.port"),

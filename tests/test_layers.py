@@ -19,6 +19,7 @@ ALLOWED = {
         "camera",
         "edge_app.config",
         "edge_app.notify",
+        "edge_app.secret",
         "edge_app.inference",
         "edge_app.models",
         "edge_app.jobs",

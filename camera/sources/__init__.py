@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from camera.frame import Frame
-from camera.sources.address import redacted
 from edge_app.config import CameraSettings, ConfigError
+from edge_app.secret import redacted, with_credentials
 
 
 class SourceLost(Exception):  # noqa: N818 - a fact about the camera, read as a sentence where it is raised
@@ -84,8 +84,11 @@ def make_source(settings: CameraSettings) -> Source:
     """The source that the settings name, in a process of its own where its library may hang.
 
     Raises:
-        ConfigError: The kind is not known, or its address is wrong.
+        ConfigError: The kind is not known, its address is wrong, or its secret can't be had.
     """
+    # From here on the secret is in memory only, and in what the child is told over its socket.
+    address = with_credentials(settings.source, settings.credentials)
+    settings = replace(settings, source=address, credentials="")
     source = make_bare_source(settings)
     kind = settings.source.partition(":")[0].lower()
     if settings.isolated and kind in MAY_HANG:
@@ -120,7 +123,9 @@ def make_bare_source(settings: CameraSettings) -> Source:
     if make is None:
         raise ConfigError(f"source {redacted(settings.source)!r}: expected {KINDS}")
     if not address and make not in (_pattern, _picamera):
-        raise ConfigError(f"source {settings.source!r} lacks its address: expected {KINDS}")
+        raise ConfigError(
+            f"source {redacted(settings.source)!r} lacks its address: expected {KINDS}"
+        )
     return make(settings, address)
 
 

@@ -9,8 +9,8 @@ import urllib.parse
 
 from camera.frame import Frame
 from camera.sources import SourceLost
-from camera.sources.address import redacted, split_credentials
 from camera.sources.cadence import Cadence
+from edge_app.secret import redacted, split_credentials
 
 MAX_JPEG_BYTES = 32 * 1024 * 1024
 MAX_HEADER_LINES = 40

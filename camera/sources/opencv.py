@@ -10,8 +10,8 @@ import cv2
 
 from camera.frame import Frame
 from camera.sources import SourceLost, Tuning
-from camera.sources.address import redacted
 from camera.sources.cadence import Cadence
+from edge_app.secret import redacted
 
 OPEN_MS = 3000
 NEARLY = 0.95

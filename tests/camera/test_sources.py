@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import ctypes.util
 import http.server
 import os
+import re
 import signal
+import socket
 import socketserver
 import sys
 import threading
@@ -23,15 +26,15 @@ from hypothesis import strategies as st
 
 from camera.capture import Capture
 from camera.sources import SourceLost, Tuning, make_source
-from camera.sources.address import redacted, split_credentials
 from camera.sources.cadence import Cadence
 from camera.sources.isolated import IsolatedSource
 from camera.sources.mjpeg import MjpegSource
 from camera.sources.opencv import FileSource, StreamSource, V4l2Source
 from camera.sources.pattern import draw_number, read_number
 from camera.sources.picamera import PicameraSource
-from edge_app.config import CameraSettings, ConfigError
+from edge_app.config import CameraSettings, ConfigError, Settings, to_toml
 from edge_app.records.archive import encode_jpeg
+from edge_app.secret import redacted, split_credentials, with_credentials
 
 
 class MjpegServer:
@@ -432,3 +435,101 @@ def test_no_password_gets_into_a_log(user: str, password: str) -> None:
 
     assert password not in redacted(url)
     assert split_credentials(url)[1:] == (user, password)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
+def test_a_secret_in_a_file_comes_whole(
+    tmp_path_factory: pytest.TempPathFactory, password: str
+) -> None:
+    """Any password in a credentials file reaches the camera as it is, colons and all."""
+    folder = tmp_path_factory.mktemp("credentials")
+    (folder / "lineside_cam1").write_text(f"eve:{password}\n", encoding="utf-8")
+    handed = {"CREDENTIALS_DIRECTORY": str(folder)}
+
+    url = with_credentials("rtsp://10.0.0.9:554/live?x=1", "cam1", handed)
+
+    assert split_credentials(url) == ("rtsp://10.0.0.9:554/live?x=1", "eve", password)
+
+
+def test_a_line_uses_the_secret_and_does_not_tell_it(server: MjpegServer, tmp_path: Path) -> None:
+    """The camera gets user and password from the file; the settings that are shown have none."""
+    secret = tmp_path / "secret"
+    secret.write_text("eve:s3cret\n")
+    settings = CameraSettings(
+        source=f"http://127.0.0.1:{server.port}/video", credentials=str(secret)
+    )
+
+    source = make_source(settings)
+    source.open()
+    source.read()
+    source.close()
+
+    assert server.authorization == "Basic ZXZlOnMzY3JldA=="
+    assert "s3cret" not in to_toml(Settings(cameras={"cam1": settings}))
+
+
+def test_an_rtsp_camera_gets_the_secret_decoded(tmp_path: Path) -> None:
+    """FFmpeg tells the camera the password as it stands in the file, not as in an address."""
+    secret = tmp_path / "secret"
+    secret.write_text("eve:p@s/s:w%rd\n")
+    told: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as camera:
+        thread = threading.Thread(target=_refuse_rtsp, args=(camera, told))
+        thread.start()
+        url = with_credentials(f"rtsp://127.0.0.1:{camera.getsockname()[1]}/live", str(secret))
+        source = StreamSource(url, options="rtsp_transport;tcp", read_timeout_ms=1000, latency_ms=0)
+        with pytest.raises(SourceLost) as caught:
+            source.open()
+        source.close()
+        thread.join(10)
+
+    assert base64.b64encode(b"eve:p@s/s:w%rd") in b"".join(told)
+    assert "w%" not in str(caught.value)
+
+
+def _refuse_rtsp(camera: socket.socket, told: list[bytes]) -> None:
+    """A camera that wants a password and takes none; tells what it was sent."""
+    camera.settimeout(5)
+    connection, _ = camera.accept()
+    with connection:
+        connection.settimeout(2)
+        while b"Authorization" not in b"".join(told):
+            request = connection.recv(4096)
+            if not request:
+                return
+            told.append(request)
+            number = re.search(rb"CSeq: *([0-9]+)", request)
+            connection.sendall(
+                b"RTSP/1.0 401 Unauthorized\r\nCSeq: "
+                + (number[1] if number else b"1")
+                + b'\r\nWWW-Authenticate: Basic realm="camera"\r\n\r\n'
+            )
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "said"),
+    [
+        ("rtsp://10.0.0.9/", None, "can't read the secret"),
+        ("rtsp://10.0.0.9/", "s3cret", "user:password"),
+        ("rtsp://eve:s3cret@10.0.0.9/", "eve:s3cret", "without a user"),
+        ("pattern:", "eve:s3cret", "rtsp://HOST/PATH"),
+    ],
+)
+def test_a_secret_that_is_none_is_one_sentence(
+    tmp_path: Path, source: str, text: str | None, said: str
+) -> None:
+    """What is wrong is said, and never what stands in the file."""
+    secret = tmp_path / "secret"
+    if text is not None:
+        secret.write_text(text)
+
+    with pytest.raises(ConfigError, match=said) as caught:
+        make_source(CameraSettings(source=source, credentials=str(secret)))
+
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_named_secret_needs_systemd() -> None:
+    """Where nothing was handed over, the sentence says who hands it over."""
+    with pytest.raises(ConfigError, match="LoadCredential"):
+        with_credentials("rtsp://10.0.0.9/", "cam1", {})
