@@ -61,6 +61,7 @@ class Assembly:
             max_bytes=settings.data.images_max_mb * 1_000_000 // (len(settings.cameras) + 1),
             min_free_bytes=settings.data.images_min_free_mb * 1_000_000,
             keep_ok_one_in=settings.data.keep_ok_one_in,
+            max_days=settings.data.images_max_days,
         )
         self.ids = Ids(leaser(database_path))
         self.recorder = Recorder(

@@ -21,6 +21,7 @@ from edge_app.models import ModelStore, ModelVersion
 from edge_app.records.archive import Archive
 from edge_app.records.ids import Ids, leaser
 from edge_app.records.recorder import Recorder
+from edge_app.records.retention import Retention
 from edge_app.status import AppStatus
 from edge_app.tally import Tally
 from edge_app.upload import CAMERA
@@ -43,6 +44,7 @@ class Parts:
     lines: Lines
     ids: Ids
     access: Access
+    retention: Retention
 
     def start(self) -> None:
         """Start the threads; warm up what the first upload would else wait for."""
@@ -61,10 +63,12 @@ class Parts:
         uploads.recorder.start()
         uploads.archive.start()
         self.lines.start()
+        self.retention.start()
 
     def stop(self) -> None:
         """Stop them; what waits for the disk is written as far as it goes quickly."""
         self.lines.stop()
+        self.retention.stop(within_s=0.2)
         self.uploads.crew.stop(within_s=0.2)
         self.uploads.archive.stop(within_s=0.2)
         self.uploads.recorder.stop(within_s=0.2)
@@ -93,6 +97,7 @@ def build(settings: Settings) -> Parts:
             max_bytes=settings.data.images_max_mb * 1_000_000 // (len(settings.cameras) + 1),
             min_free_bytes=settings.data.images_min_free_mb * 1_000_000,
             keep_ok_one_in=settings.data.keep_ok_one_in,
+            max_days=settings.data.images_max_days,
         ),
         max_bytes=settings.app.max_body_mb * 1_000_000,
         max_pixels=int(settings.app.max_megapixels * 1_000_000),
@@ -110,7 +115,8 @@ def build(settings: Settings) -> Parts:
         data_dir=data_dir,
         settings=settings.app,
     )
-    return Parts(app, uploads, lines, ids, access)
+    retention = Retention(database_path, settings.data.records_max_rows)
+    return Parts(app, uploads, lines, ids, access, retention)
 
 
 def _loader(store: ModelStore, settings: Settings) -> Load:

@@ -65,13 +65,30 @@ class DataSettings:
         2000, "Pictures kept at most; the oldest inspections' go first.", low=1, high=10_000_000
     )
     images_min_free_mb: int = setting(
-        500, "Below this much free disk no picture is kept at all.", low=0, high=10_000_000
+        500,
+        "When less of the disk is free, the oldest pictures go; when none is left to go, no "
+        "new one is kept. The last of the disk belongs to the records.",
+        low=0,
+        high=10_000_000,
+    )
+    images_max_days: int = setting(
+        0,
+        "Days for which pictures are kept, counted are those on which the device ran; 0: as "
+        "long as there is room.",
+        low=0,
+        high=3660,
     )
     keep_ok_one_in: int = setting(
         10,
         "One in N pictures of OK parts is kept (0: none); all others always.",
         low=0,
         high=1_000_000,
+    )
+    records_max_rows: int = setting(
+        1_000_000,
+        "Records kept, about 1 kB each; the oldest go, with their reviews. 0: no bound.",
+        low=0,
+        high=100_000_000,
     )
 
 

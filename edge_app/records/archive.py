@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import shutil
 import threading
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,19 +13,17 @@ import cv2
 
 from edge_app.inference.judge import Decision
 from edge_app.inference.preprocess import Image
+from edge_app.records.ring import Ring, image_name
 
 MAX_WAITING = 8
 """Pictures in memory that wait for the disk; the next one is dropped, its record is not."""
 
 JPEG_QUALITY = 88
-PER_FOLDER = 1000
+
+TIDY_S = 1.0
+"""How often an idle archive looks for what has become too old."""
 
 log = logging.getLogger(__name__)
-
-
-def image_name(inspection_id: int) -> str:
-    """Where an inspection's picture lies, below its camera's folder."""
-    return f"{inspection_id // PER_FOLDER:07d}/{inspection_id:010d}.jpg"
 
 
 def encode_jpeg(image: Image, quality: int = JPEG_QUALITY) -> bytes:
@@ -39,25 +35,30 @@ def encode_jpeg(image: Image, quality: int = JPEG_QUALITY) -> bytes:
 
 
 class Archive:
-    """A ring of pictures by inspection id, within a number of bytes and above a free-space floor.
+    """Chooses which pictures are kept, and keeps them in a ring without holding up anybody.
 
     Args:
         folder: One camera's pictures; nobody else writes there.
         max_bytes: Pictures kept at most.
-        min_free_bytes: Below this much free disk nothing is written.
+        min_free_bytes: See `Ring`; `max_days` likewise.
         keep_ok_one_in: One in N pictures of OK parts is kept, 0 for none.
     """
 
     def __init__(
-        self, folder: Path, *, max_bytes: int, min_free_bytes: int, keep_ok_one_in: int
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        min_free_bytes: int,
+        keep_ok_one_in: int,
+        max_days: int = 0,
     ) -> None:
-        self._folder = folder
-        self._max_bytes = max_bytes
-        self._min_free_bytes = min_free_bytes
+        self._name = folder.name
+        self._ring = Ring(
+            folder, max_bytes=max_bytes, min_free_bytes=min_free_bytes, max_days=max_days
+        )
         self._keep_ok_one_in = keep_ok_one_in
         self._queue: queue.Queue[tuple[int, Callable[[], bytes]] | None] = queue.Queue(MAX_WAITING)
-        self._kept: deque[tuple[Path, int]] = deque()
-        self._kept_bytes = 0
         self._ok_seen = 0
         self._dropped = 0
         self._failing = ""
@@ -80,7 +81,7 @@ class Archive:
     @property
     def kept_bytes(self) -> int:
         """Bytes of pictures on disk."""
-        return self._kept_bytes
+        return self._ring.kept_bytes
 
     def wants(self, decision: Decision) -> bool:
         """Whether a picture with this verdict is to be kept; counts the OK ones."""
@@ -101,7 +102,7 @@ class Archive:
         except queue.Full:
             self._dropped += 1
             return ""
-        return f"{self._folder.name}/{image_name(inspection_id)}"
+        return f"{self._name}/{image_name(inspection_id)}"
 
     def stop(self, within_s: float = 1.0) -> None:
         """Write what waits, as far as the disk lets it within the time given."""
@@ -111,46 +112,31 @@ class Archive:
         self._thread.join(within_s)
 
     def _run(self) -> None:
-        self._find_kept()
-        while (entry := self._queue.get()) is not None:
-            try:
-                self._keep(*entry)
-            # The loop's edge: no picture is worth the loss of the next one.
-            except Exception as error:
-                self._dropped += 1
-                if not self._failing:
-                    log.exception("pictures can't be kept at present")
-                self._failing = str(error) or type(error).__name__
-            else:
-                if self._failing:
-                    log.warning("pictures are kept again")
-                self._failing = ""
+        self._try(self._ring.find)
+        while (entry := self._next()) is not None:
+            if entry:
+                inspection_id, encode = entry
+                if not self._try(lambda: self._ring.keep(inspection_id, encode())):  # noqa: B023 - called at once
+                    self._dropped += 1
+            self._try(self._ring.expire, tells_recovery=False)
 
-    def _find_kept(self) -> None:
-        # Names sort by inspection id, and only they decide: file times lie after clock steps.
-        for path in sorted(self._folder.glob("*/*.jpg")):
-            size = path.stat().st_size
-            self._kept.append((path, size))
-            self._kept_bytes += size
+    def _next(self) -> tuple[int, Callable[[], bytes]] | tuple[()] | None:
+        """A picture to keep; nothing after a while without one; None at the end."""
+        try:
+            return self._queue.get(timeout=TIDY_S)
+        except queue.Empty:
+            return ()
 
-    def _keep(self, inspection_id: int, encode: Callable[[], bytes]) -> None:
-        content = encode()
-        path = self._folder / image_name(inspection_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._make_room(len(content))
-        free = shutil.disk_usage(self._folder).free
-        if free - len(content) < self._min_free_bytes:
-            raise OSError(f"only {free // 1_000_000} MB of disk are free")
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
-        self._kept.append((path, len(content)))
-        self._kept_bytes += len(content)
-
-    def _make_room(self, wanted_bytes: int) -> None:
-        while self._kept and self._kept_bytes + wanted_bytes > self._max_bytes:
-            path, size = self._kept.popleft()
-            path.unlink(missing_ok=True)
-            self._kept_bytes -= size
-            with contextlib.suppress(OSError):  # not empty yet
-                path.parent.rmdir()
+    def _try(self, work: Callable[[], object], *, tells_recovery: bool = True) -> bool:
+        try:
+            work()
+        # The loop's edge: no picture is worth the loss of the next one.
+        except Exception as error:
+            if not self._failing:
+                log.exception("pictures can't be kept at present")
+            self._failing = str(error) or type(error).__name__
+            return False
+        if self._failing and tells_recovery:
+            log.warning("pictures are kept again")
+            self._failing = ""
+        return True

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from edge_app.inference.judge import Code, Decision
-from edge_app.records.archive import Archive, image_name
+from edge_app.records.archive import Archive
 from edge_app.records.counters import Counters
 from edge_app.records.database import Database
 from edge_app.records.ids import WITHOUT_DISK, Ids, leaser
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
+from edge_app.records.ring import image_name
 
 
 def until(look: Callable[[], object], within_s: float = 5.0) -> None:
