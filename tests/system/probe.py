@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SOURCE = Path("/src")
 WHEELS = Path("/wheels")
@@ -131,6 +132,28 @@ def settle() -> None:
     """Let the line run for a moment, so that the next fall finds it at work."""
     until(answers, BACK_WITHIN_S)
     time.sleep(0.5)
+
+
+def line_status() -> dict[str, Any]:
+    """What the line says of itself on its control socket."""
+    socket = "/run/lineside/cam1.sock"
+    said = run("curl", "-fsS", "--unix-socket", socket, "http://line/status")
+    status: dict[str, Any] = json.loads(said)
+    return status
+
+
+@contextmanager
+def drop_in(unit: str, text: str) -> Iterator[None]:
+    """The unit with further settings, until the block ends; restarting is the caller's."""
+    folder = Path("/etc/systemd/system") / f"{unit}.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "50-test.conf").write_text(text, encoding="utf-8")
+    run("systemctl", "daemon-reload")
+    try:
+        yield
+    finally:
+        (folder / "50-test.conf").unlink()
+        run("systemctl", "daemon-reload")
 
 
 def current() -> Path:
