@@ -140,6 +140,7 @@ class Rig:
         access: str = "control",
         allow: str = "",
         frozen_s: float = 0.0,
+        min_free_bytes: int = 0,
         **line: Any,
     ) -> None:
         self.folder = folder
@@ -149,7 +150,7 @@ class Rig:
         self.path = folder / "records.db"
         self.recorder = Recorder(self.path, counters=lambda: self.station.counters())  # noqa: PLW0108 - it is made below
         self.archive = Archive(
-            folder / "images", max_bytes=10**8, min_free_bytes=0, keep_ok_one_in=0
+            folder / "images", max_bytes=10**8, min_free_bytes=min_free_bytes, keep_ok_one_in=0
         )
         self.station = Station(
             new_id=Ids(self._lease).next,

@@ -632,8 +632,7 @@ def test_a_disk_without_room_costs_pictures_only(
     rig: Callable[..., Any], until: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Below the free-space floor no picture is written; parts are judged as before."""
-    line = rig(source=Shower(lambda seq: frame(seq, DARK)))
-    line.archive._min_free_bytes = 1 << 60
+    line = rig(source=Shower(lambda seq: frame(seq, DARK)), min_free_bytes=1 << 60)
     with caplog.at_level(logging.CRITICAL):
         line.start()
         assert line.fire(1).decision is PlcDecision.NG
