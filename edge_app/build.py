@@ -18,6 +18,7 @@ from edge_app.jobs import JobError, JobStore
 from edge_app.lines import Lines
 from edge_app.metrics import Metrics
 from edge_app.models import ModelStore, ModelVersion
+from edge_app.recent_log import RecentLog
 from edge_app.records.archive import Archive
 from edge_app.records.ids import Ids, leaser
 from edge_app.records.recorder import Recorder
@@ -45,9 +46,11 @@ class Parts:
     ids: Ids
     access: Access
     retention: Retention
+    recent: RecentLog
 
     def start(self) -> None:
         """Start the threads; warm up what the first upload would else wait for."""
+        logging.getLogger().addHandler(self.recent)
         uploads = self.uploads
         uploads.engines.refresh()
         if problem := uploads.engines.problem():
@@ -73,6 +76,7 @@ class Parts:
         self.uploads.archive.stop(within_s=0.2)
         self.uploads.recorder.stop(within_s=0.2)
         self.uploads.engines.stop()
+        logging.getLogger().removeHandler(self.recent)
 
 
 def build(settings: Settings) -> Parts:
@@ -105,6 +109,7 @@ def build(settings: Settings) -> Parts:
     lines = Lines(settings.socket_dir, list(settings.cameras))
     metrics, access = Metrics(uploads, lines, data_dir), Access(data_dir)
     uploads.watch(tally.count, metrics.inspected)
+    recent = RecentLog()
     app = create_app(
         uploads=uploads,
         lines=lines,
@@ -112,11 +117,12 @@ def build(settings: Settings) -> Parts:
         tally=tally,
         metrics=metrics,
         access=access,
+        recent=recent,
         data_dir=data_dir,
         settings=settings.app,
     )
     retention = Retention(database_path, settings.data.records_max_rows)
-    return Parts(app, uploads, lines, ids, access, retention)
+    return Parts(app, uploads, lines, ids, access, retention, recent)
 
 
 def _loader(store: ModelStore, settings: Settings) -> Load:

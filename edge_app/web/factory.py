@@ -13,6 +13,7 @@ from edge_app.config import AppSettings
 from edge_app.jobs import JobStore
 from edge_app.lines import Lines
 from edge_app.metrics import Metrics
+from edge_app.recent_log import RecentLog
 from edge_app.status import AppStatus
 from edge_app.tally import Tally
 from edge_app.uploads import Uploads
@@ -47,6 +48,7 @@ def create_app(
     tally: Tally,
     metrics: Metrics,
     access: Access,
+    recent: RecentLog,
     data_dir: Path,
     settings: AppSettings,
 ) -> Flask:
@@ -76,7 +78,7 @@ def create_app(
         session_blueprint(Logins(access, audit, Guesses()), sessions, settings.open_access)
     )
     app.register_blueprint(people_blueprint(access, audit))
-    app.register_blueprint(native_blueprint(status, lines, tally, audit))
+    app.register_blueprint(native_blueprint(status, lines, tally, audit, recent))
     app.register_blueprint(inspections_blueprint(uploads, data_dir, settings))
     app.register_blueprint(export_blueprint(data_dir))
     app.register_blueprint(cameras_blueprint(lines, jobs, audit))

@@ -7,12 +7,15 @@ from flask.typing import ResponseReturnValue
 
 from edge_app.audit import Audit
 from edge_app.lines import Lines
+from edge_app.recent_log import RecentLog
 from edge_app.status import AppStatus
 from edge_app.tally import Tally
 from edge_app.web.reading import whole
 
 
-def native_blueprint(status: AppStatus, lines: Lines, tally: Tally, audit: Audit) -> Blueprint:
+def native_blueprint(
+    status: AppStatus, lines: Lines, tally: Tally, audit: Audit, recent: RecentLog
+) -> Blueprint:
     """Routes about the device as a whole."""
     blueprint = Blueprint("native", __name__, url_prefix="/api/v1")
 
@@ -29,6 +32,10 @@ def native_blueprint(status: AppStatus, lines: Lines, tally: Tally, audit: Audit
     def audit_log() -> ResponseReturnValue:
         limit = whole("limit", 100, 1, 500) or 100
         return jsonify({"entries": audit.latest(request.args.get("target", ""), limit)})
+
+    @blueprint.get("/log")
+    def recent_log() -> ResponseReturnValue:
+        return jsonify({"entries": recent.latest(whole("limit", 100, 1, 300) or 100)})
 
     return blueprint
 

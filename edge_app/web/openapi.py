@@ -113,6 +113,11 @@ CALLS: dict[str, Call] = {
         object_of(entries=list_of(ANYTHING)),
         {"target": TEXT, "limit": {"type": "integer", "minimum": 1, "maximum": 500}},
     ),
+    "native.recent_log": Call(
+        "The newest entries of the app's log",
+        object_of(entries=list_of(ANYTHING)),
+        {"limit": {"type": "integer", "minimum": 1, "maximum": 300}},
+    ),
     "inspections.page": Call(
         "A page of records, newest first",
         object_of(inspections=list_of(INSPECTION), next_before_id={"type": ["integer", "null"]}),

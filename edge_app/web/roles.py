@@ -51,6 +51,7 @@ NEEDS: dict[str, Need] = {
     "native.app_status": "read",
     "native.counters": "read",
     "native.audit_log": "read",
+    "native.recent_log": "engineer",
     "inspections.page": "read",
     "inspections.one": "read",
     "inspections.image": "read",

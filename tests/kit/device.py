@@ -29,6 +29,7 @@ from edge_app.inference.tensor import Array, TensorInfo
 from edge_app.lines import Lines
 from edge_app.metrics import Metrics
 from edge_app.models import ModelStore
+from edge_app.recent_log import RecentLog
 from edge_app.records.archive import Archive
 from edge_app.records.database import Database
 from edge_app.records.ids import Ids, leaser
@@ -141,6 +142,7 @@ class Device:
         )
         ids.refill()
         self.access = Access(data_dir)
+        self.recent = RecentLog()
         self.lines = Lines(data_dir / "run", list(cameras))
         self.metrics = Metrics(self.uploads, self.lines, data_dir)
         self.uploads.watch(self.seen.append, self.tally.count, self.metrics.inspected)
@@ -151,6 +153,7 @@ class Device:
             tally=self.tally,
             metrics=self.metrics,
             access=self.access,
+            recent=self.recent,
             data_dir=data_dir,
             settings=self.settings,
         )

@@ -5,7 +5,7 @@ import { byId, h, icon, say } from "./dom.js";
 import { history } from "./history.js";
 import { people } from "./people.js";
 import { may } from "./role.js";
-import { has, ms, number, span, t } from "./words.js";
+import { clock, has, ms, number, span, t } from "./words.js";
 
 const EVERY_MS = 2000;
 
@@ -75,6 +75,24 @@ history("", 50).then((list) => {
   if (list) byId("changes").append(h("h2", {}, t("system.changes")), list);
   byId("changes").hidden = !list;
 });
+const logRow = ({ at, level, logger, text }) =>
+  h("li", {}, h("span", { class: "soft" }, clock(at)), h("b", {}, level), h("span", {}, logger), h("span", { class: "change" }, text));
+
+async function drawLog() {
+  try {
+    const { entries } = await get("/api/v1/log?limit=50", { within: 1500 });
+    byId("log").replaceChildren(h("h2", {}, t("system.log")), h("ol", { class: "history", tabindex: "0" }, ...entries.map(logRow)));
+    byId("log").removeAttribute("data-old");
+  } catch {
+    byId("log").setAttribute("data-old", ""); // the note above says what does not answer
+  }
+}
+
+if (may("engineer")) {
+  byId("log").hidden = false;
+  drawLog();
+  setInterval(() => document.hidden || drawLog(), 5 * EVERY_MS);
+}
 if (may("admin")) people(byId("people")).catch((refused) => say(byId("people"), refused.message));
 byId("people").hidden = !may("admin");
 draw();
