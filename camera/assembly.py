@@ -68,6 +68,7 @@ class Assembly:
             database_path,
             counters=lambda: self.station.counters(),  # noqa: PLW0108 - it is made below
             after_commit=self.ids.refill,
+            sync_within_ms=settings.data.sync_within_ms,
         )
         self.station = Station(
             new_id=self.ids.next,

@@ -34,7 +34,7 @@ SELF_TEST_S = 5.0
 """An idle loop runs the model this often, so that its heartbeat is earned."""
 
 COMMIT_SHARE = 0.1
-"""Share of the budget that an answer may wait for its record to be on disk."""
+"""Share of the budget that an answer may wait for its record to be committed."""
 
 ANSWER_MS = 10.0
 """Left untouched of the budget when the record is waited for: the answer has to leave too."""
@@ -293,7 +293,7 @@ class Line:
             label=inspection.label,
             label_index=inspection.label_index,
             score=inspection.score,
-            warning=Code.FINE if in_time else Code.STORAGE,
+            warning=Code.FINE if in_time and not self.recorder.failing else Code.STORAGE,
             exposed_at=inspection.captured_at if found.frame else 0.0,
         )
         if self.station.settle(shot, answer):

@@ -95,7 +95,7 @@ def build(settings: Settings) -> Parts:
         door=Door(places=settings.app.threads),
         crew=Crew(CREW),
         ids=ids,
-        recorder=Recorder(database_path, tally.counters, ids.refill),
+        recorder=Recorder(database_path, tally.counters, ids.refill, settings.data.sync_within_ms),
         archive=Archive(
             data_dir / "images" / CAMERA,
             max_bytes=settings.data.images_max_mb * 1_000_000 // (len(settings.cameras) + 1),

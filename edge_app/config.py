@@ -90,6 +90,13 @@ class DataSettings:
         low=0,
         high=100_000_000,
     )
+    sync_within_ms: float = setting(
+        1000,
+        "How long a record may wait for the disk after its answer: what a power cut can cost. "
+        "No program's death costs any. 0: each answer waits for the disk, some milliseconds.",
+        low=0,
+        high=60_000,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from edge_app.sniff import megapixels
 from edge_app.upload import WAITING, Judged, Upload
 
 COMMIT_SHARE = 0.1
-"""Share of the budget that an answer may wait for its record to be on disk."""
+"""Share of the budget that an answer may wait for its record to be committed."""
 
 Watch = Callable[[Inspection], None]
 """Is told of every upload that was taken in, once, as it was answered."""
@@ -119,7 +119,8 @@ class Uploads:
         inspection = replace(judged.inspection, total_ms=deadline.used_ms())
         committed = self._record(upload, inspection)
         committed.wait(min(deadline.left_s(), deadline.budget_ms / 1000 * COMMIT_SHARE))
-        return replace(judged, inspection=inspection, committed=committed.is_set())
+        kept = committed.is_set() and not self.recorder.failing
+        return replace(judged, inspection=inspection, committed=kept)
 
     def run_tensors(
         self,

@@ -1,7 +1,8 @@
 """Inspections in SQLite, shared by the line and the app.
 
-Write-ahead logging lets the app read while the line writes; `synchronous=FULL` makes
-a commit survive a power cut. Each thread opens its own `Database`.
+Write-ahead logging lets the app read while the line writes. A commit outlives every process;
+it outlives a power cut too when it is synced, as all are but those that `Sync` looks after.
+Each thread opens its own `Database`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ BUSY_MS = 2000
 
 MAX_PAGE = 500
 
+LONGEST_LOG_PAGES = 8000
+"""Where syncs are left to somebody else, so are checkpoints, unless he falls so far behind."""
+
 __all__ = ["Counters", "Database"]
 
 COLUMNS = tuple(entry.name for entry in dataclasses.fields(Inspection))
@@ -37,12 +41,13 @@ class Database:
 
     Args:
         path: The database file; its folder is made if absent.
+        synced: Whether each commit is on the disk when it returns; else `Sync` sees to it.
 
     Raises:
         sqlite3.Error: The disk or the file is not usable.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, synced: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(
             path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
@@ -51,6 +56,9 @@ class Database:
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA synchronous = FULL")
             prepare(self._connection)
+            if not synced:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG_PAGES}")
         except sqlite3.Error:
             self._connection.close()
             raise
@@ -69,6 +77,20 @@ class Database:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+
+    def checkpoint(self, mode: str) -> None:
+        """Copy the write-ahead log into the database file, durably.
+
+        Args:
+            mode: `PASSIVE` copies what it can without making anybody wait; `TRUNCATE` waits for
+                its turn, copies all and empties the log.
+
+        Raises:
+            sqlite3.Error: The disk failed, or `TRUNCATE` did not get its turn.
+        """
+        busy, *_ = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        if busy and mode == "TRUNCATE":
+            raise sqlite3.OperationalError("the write-ahead log is in use")
 
     def lease_ids(self, count: int) -> range:
         """Reserve ids for this process alone, durably, before the first of them is used."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge_app.records.database import Counters, Database
 from edge_app.records.inspection import Inspection
+from edge_app.records.sync import Sync
 
 MAX_WAITING = 20_000
 """Inspections kept in memory while the disk refuses them: some hours of a quick line, 40 MB."""
@@ -35,6 +36,8 @@ class Recorder:
         path: The database file.
         counters: Gives the counters to be kept; they go into the same commits.
         after_commit: A chore for this thread, such as reserving ids; may use the disk.
+        sync_within_ms: How long after its commit a record may be lost by a power cut; 0: not
+            at all, each commit waits for the disk.
     """
 
     def __init__(
@@ -42,8 +45,10 @@ class Recorder:
         path: Path,
         counters: Callable[[], Iterable[Counters]] = tuple,
         after_commit: Callable[[], None] = lambda: None,
+        sync_within_ms: float = 0,
     ) -> None:
         self._path = path
+        self._sync = Sync(path, sync_within_ms) if sync_within_ms else None
         self._counters = counters
         self._after_commit = after_commit
         self._waiting: deque[tuple[Inspection, threading.Event]] = deque()
@@ -58,15 +63,17 @@ class Recorder:
     def start(self) -> None:
         """Begin committing."""
         self._thread.start()
+        if self._sync is not None:
+            self._sync.start()
 
     @property
     def failing(self) -> str:
         """Why the disk takes no records at present; empty when it does."""
-        return self._failing
+        return self._failing or (self._sync.failing if self._sync is not None else "")
 
     @property
     def waiting(self) -> int:
-        """Inspections not yet on disk."""
+        """Inspections not yet committed."""
         return len(self._waiting)
 
     @property
@@ -75,7 +82,7 @@ class Recorder:
         return self._lost
 
     def add(self, inspection: Inspection) -> threading.Event:
-        """Queue an inspection; the event is set once it is safe on disk."""
+        """Queue an inspection; the event is set once it is committed."""
         committed = threading.Event()
         with self._changed:
             if len(self._waiting) >= MAX_WAITING:
@@ -98,6 +105,8 @@ class Recorder:
             self._stopping = True
             self._changed.notify()
         self._thread.join(within_s)
+        if self._sync is not None and self._sync.pending:
+            log.error("the newest records may not outlive a power cut: the disk was too slow")
         if self._waiting:
             log.error("%d inspections could not be recorded", len(self._waiting))
 
@@ -109,7 +118,7 @@ class Recorder:
             if not batch and not changed:
                 break
             try:
-                database = database or Database(self._path)
+                database = database or Database(self._path, synced=self._sync is None)
                 database.add((inspection for inspection, _ in batch), self._counters())
             except (sqlite3.Error, OSError) as error:
                 self._failed(error)
@@ -124,6 +133,9 @@ class Recorder:
                 continue
             self._committed(batch)
             self._after_commit()
+        if self._sync is not None:
+            # Before the database is closed: whoever closes it last removes the log.
+            self._sync.stop()
         if database is not None:
             database.close()
 
@@ -139,6 +151,8 @@ class Recorder:
 
     def _committed(self, batch: list[tuple[Inspection, threading.Event]]) -> None:
         self._committed_at = time.monotonic()
+        if self._sync is not None:
+            self._sync.committed()
         with self._changed:
             for entry in batch:
                 # The head may have been given up meanwhile.

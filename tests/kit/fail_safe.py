@@ -31,8 +31,9 @@ has looked at a frame exposed after the trigger, before the deadline.
 """
 
 TAIL = """
-**Not shown here:** a real power cut (SIGKILL at any moment stands for it; commits are synchronous,
-files are renamed into place), a real loss of the disk, heat, and a PLC of any make.
+**Not shown here:** a real power cut (SIGKILL at any moment stands for it; commits are
+on the disk within `[data] sync_within_ms`, files are renamed into place), a real loss of the disk,
+heat, and a PLC of any make.
 """
 
 
