@@ -11,13 +11,16 @@ from dataclasses import dataclass
 
 from camera.frame import Frame
 from camera.freshness import Freshness
-from camera.sources import Source, SourceLost, Tunable, Tuning
+from camera.sources import Knocked, Source, SourceLost, Tunable, Tuning
 from edge_app.config import ConfigError
 from edge_app.inference.budget import Deadline
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 1.0
 """A camera that is back must be found within two seconds; hammering a dead one helps nobody."""
+
+KNOCK_EVERY_S = 0.25
+"""A look at a port or a device file costs nothing; an opening costs a process and its start."""
 
 SILENT_MS = 2000.0
 """A free-running camera without a frame for so long is in trouble, whatever its driver says."""
@@ -163,10 +166,7 @@ class Capture:
             if self._frames > frames:
                 # A camera that gave a frame is well: the next loss is another one.
                 backoff_s = BACKOFF_FIRST_S
-            with self._changed:
-                # Jitter keeps several cameras behind one switch from knocking together.
-                pause_s = backoff_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-                self._changed.wait_for(lambda: self._stopping, timeout=pause_s)
+            self._pause(backoff_s)
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
     def _hold(self) -> None:
@@ -174,8 +174,10 @@ class Capture:
         source: Source | None = None
         try:
             source = self._make()
-            source.open()
-            self._read_on(source)
+            self._find(source)
+            if not self._stopping:
+                source.open()
+                self._read_on(source)
         except (SourceLost, ConfigError) as error:
             # A setting was in order at the start: its secret's file has gone since.
             self._lose(str(error))
@@ -186,6 +188,18 @@ class Capture:
         finally:
             if source is not None:
                 self._close(source)
+
+    def _find(self, source: Source) -> None:
+        """Wait until the camera seems to be there, where that can be told cheaply."""
+        while isinstance(source, Knocked) and not self._stopping and (absence := source.knock()):
+            self._lose(absence)
+            self._pause(KNOCK_EVERY_S)
+
+    def _pause(self, longest_s: float) -> None:
+        # Jitter keeps several cameras behind one switch from knocking together.
+        pause_s = longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, timeout=pause_s)
 
     def _close(self, source: Source) -> None:
         try:

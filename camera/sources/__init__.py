@@ -67,6 +67,14 @@ class Tunable(Protocol):
         """
 
 
+@runtime_checkable
+class Knocked(Protocol):
+    """A source whose camera can be looked for cheaply: no opening is spent on nobody."""
+
+    def knock(self) -> str:
+        """Why the camera can't be had at present; empty if it seems to be there."""
+
+
 KINDS = (
     "folder:PATH, pattern:, v4l2:DEVICE, rtsp://..., http://..., file:PATH, "
     "aravis:ADDRESS or picamera:[NUMBER]"
@@ -94,7 +102,7 @@ def make_source(settings: CameraSettings) -> Source:
     if settings.isolated and kind in MAY_HANG:
         from camera.sources.isolated import IsolatedSource  # noqa: PLC0415 - only what is asked for
 
-        return IsolatedSource(settings, on_demand=source.on_demand)
+        return IsolatedSource(settings, source)
     return source
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from camera.frame import Frame
 from camera.sources import SourceLost, Tuning
+from camera.sources.knock import no_industrial_camera
 from edge_app.inference.preprocess import Image
 
 LIBRARY = "libaravis-0.8.so.0"
@@ -128,6 +129,10 @@ class AravisSource:
         self._stream: int | None = None
         self._lost = False
         self._seq = 0
+
+    def knock(self) -> str:
+        """See whether the camera answers at its IP address."""
+        return no_industrial_camera(self._address)
 
     def open(self) -> None:
         """Take control of the camera and start it.

@@ -44,6 +44,7 @@ class Child:
         settings = CameraSettings(**self._message()["settings"])
         source = make_bare_source(settings)
         try:
+            self._message()  # the word to open it
             source.open()
             self._tell(OPENED)
             while True:

@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 from camera.frame import Frame
-from camera.sources import SourceLost, Tuning
+from camera.sources import Knocked, Source, SourceLost, Tuning
 from edge_app.config import CameraSettings
 
 HEAD = struct.Struct("=cQdIIII")
@@ -42,22 +42,40 @@ class IsolatedSource:
 
     Args:
         settings: Says which source; the child makes it.
-        on_demand: Whether that source exposes when it is asked.
+        bare: The same source in this process: never opened, but it knows how to look for
+            its camera.
     """
 
-    def __init__(self, settings: CameraSettings, *, on_demand: bool) -> None:
-        self.on_demand = on_demand
+    def __init__(self, settings: CameraSettings, bare: Source) -> None:
+        self.on_demand = bare.on_demand
         self._settings = settings
+        self._bare = bare
         self._child: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._hung = False
 
+    def knock(self) -> str:
+        """Look for the camera.
+
+        The child starts meanwhile: a second or two on a small machine, which a camera that is
+        back need not wait for.
+        """
+        if self._child is None:
+            self._start()
+        return self._bare.knock() if isinstance(self._bare, Knocked) else ""
+
     def open(self) -> None:
-        """Start the child and wait until it has the camera.
+        """Wait until the child has the camera.
 
         Raises:
             SourceLost: It has not, and why.
         """
+        if self._child is None:
+            self._start()
+        self._send({"open": True})
+        self._receive(time.monotonic() + OPEN_S)
+
+    def _start(self) -> None:
         self._hung = False
         ours, theirs = socket.socketpair()
         with theirs:
@@ -69,7 +87,6 @@ class IsolatedSource:
                 stdout=subprocess.DEVNULL,
             )
         self._send({"settings": dataclasses.asdict(self._settings)})
-        self._receive(time.monotonic() + OPEN_S)
 
     def tune(self, tuning: Tuning) -> None:
         """The child sets it before its next frame."""

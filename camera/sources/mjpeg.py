@@ -10,6 +10,7 @@ import urllib.parse
 from camera.frame import Frame
 from camera.sources import SourceLost
 from camera.sources.cadence import Cadence
+from camera.sources.knock import nobody_listens
 from edge_app.secret import redacted, split_credentials
 
 MAX_JPEG_BYTES = 32 * 1024 * 1024
@@ -39,6 +40,10 @@ class MjpegSource:
         self._cadence = Cadence()
         self._seq = 0
         self._until = 0.0
+
+    def knock(self) -> str:
+        """See whether somebody listens at the camera's port."""
+        return nobody_listens(self._url)
 
     def open(self) -> None:
         """Ask for the stream.

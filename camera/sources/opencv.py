@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,6 +12,7 @@ import cv2
 from camera.frame import Frame
 from camera.sources import SourceLost, Tuning
 from camera.sources.cadence import Cadence
+from camera.sources.knock import nobody_listens
 from edge_app.secret import redacted
 
 OPEN_MS = 3000
@@ -47,6 +49,10 @@ class StreamSource:
         self._capture: Any = None
         self._cadence = Cadence()
         self._seq = 0
+
+    def knock(self) -> str:
+        """See whether somebody listens at the camera's port."""
+        return nobody_listens(self._url)
 
     def open(self) -> None:
         """Connect.
@@ -179,6 +185,10 @@ class V4l2Source:
         self._latency_s = latency_ms / 1000
         self._capture: Any = None
         self._seq = 0
+
+    def knock(self) -> str:
+        """See whether the device's file is there."""
+        return "" if Path(self._device).exists() else f"{self._device} is absent"
 
     def open(self) -> None:
         """Open the device and ask for what is wanted; what it gives instead is a loss.

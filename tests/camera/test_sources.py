@@ -25,9 +25,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camera.capture import Capture
-from camera.sources import SourceLost, Tuning, make_source
+from camera.sources import SourceLost, Tuning, make_bare_source, make_source
 from camera.sources.cadence import Cadence
 from camera.sources.isolated import IsolatedSource
+from camera.sources.knock import no_industrial_camera, nobody_listens
 from camera.sources.mjpeg import MjpegSource
 from camera.sources.opencv import FileSource, StreamSource, V4l2Source
 from camera.sources.pattern import draw_number, read_number
@@ -257,7 +258,8 @@ def test_what_is_not_there_is_a_loss(source: Any) -> None:
 def isolated(**settings: Any) -> IsolatedSource:
     """A source in a process of its own."""
     values: dict[str, Any] = {"source": "pattern:", "read_timeout_ms": 300.0} | settings
-    return IsolatedSource(CameraSettings(**values), on_demand=False)
+    made = CameraSettings(**values)
+    return IsolatedSource(made, make_bare_source(made))
 
 
 def test_an_isolated_camera_gives_the_same_frames() -> None:
@@ -533,3 +535,22 @@ def test_a_named_secret_needs_systemd() -> None:
     """Where nothing was handed over, the sentence says who hands it over."""
     with pytest.raises(ConfigError, match="LoadCredential"):
         with_credentials("rtsp://10.0.0.9/", "cam1", {})
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_stream_that_nobody_serves_is_told_without_opening_it(scheme: str) -> None:
+    """A port that takes no connection is named; one that does is no reason to wait."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"{scheme}://user:secret@127.0.0.1:{server.getsockname()[1]}/stream"
+        assert nobody_listens(url) == ""
+
+    said = nobody_listens(url)
+
+    assert "127.0.0.1 can't be reached" in said
+    assert "secret" not in said
+
+
+def test_an_address_without_a_camera_is_told() -> None:
+    """An industrial camera that does not answer is named; one known by name can't be asked."""
+    assert "127.0.0.9 does not answer" in no_industrial_camera("127.0.0.9")
+    assert no_industrial_camera("Fake_1") == ""
