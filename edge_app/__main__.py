@@ -12,6 +12,7 @@ from pathlib import Path
 from edge_app import notify
 from edge_app.build import build
 from edge_app.config import EXIT_CONFIG, ConfigError, Settings, load_settings, to_toml
+from edge_app.web.request_id import stamp
 from edge_app.web.server import Server
 
 SWITCH_INTERVAL_S = 0.0005
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.check:
         print("settings are in order")
         return 0
-    notify.setup_logging("lineside-app")
+    notify.setup_logging("lineside-app").addFilter(stamp)
     try:
         return run(settings)
     except OSError as error:

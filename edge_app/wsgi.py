@@ -17,6 +17,7 @@ from flask import Flask
 from edge_app import notify
 from edge_app.build import build
 from edge_app.config import load_settings
+from edge_app.web.request_id import stamp
 
 CONFIG = "LINESIDE_CONFIG"
 """Variable that names the settings file."""
@@ -32,7 +33,7 @@ def application() -> Flask:
     """
     path = os.environ.get(CONFIG)
     settings = load_settings(Path(path) if path else None)
-    notify.setup_logging("lineside-app")
+    notify.setup_logging("lineside-app").addFilter(stamp)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     parts = build(settings)
     parts.start()

@@ -13,6 +13,7 @@ import waitress.task
 
 from edge_app.web.lanes import Overload
 from edge_app.web.request import ARRIVED_AT
+from edge_app.web.request_id import HEADER, id_from
 
 CODES = {
     400: "bad_request",
@@ -56,6 +57,8 @@ class _ErrorTask(waitress.task.ErrorTask):  # type: ignore[misc]  # waitress has
 
     def execute(self) -> None:
         error = self.request.error
+        given = self.request.headers.get("X_REQUEST_ID", "")
+        self.response_headers.append((HEADER, id_from(given)))
         if isinstance(error, Overload):
             self._refuse(error)
             return

@@ -23,6 +23,7 @@ from edge_app.lines import LineDown
 from edge_app.models import StoreError
 from edge_app.rows import BadTensor
 from edge_app.uploads import NoAnswer
+from edge_app.web.request_id import request_id
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def problem_of(error: Exception) -> Problem:
     for kind, (status, code) in STATUS.items():
         if isinstance(error, kind):
             return Problem(status, code, str(error))
-    log.error("request failed", exc_info=error)
+    log.error("request %s failed", request_id(), exc_info=error)
     return Problem(500, "internal", "the app failed; its log says how")
 
 

@@ -35,6 +35,7 @@ from edge_app.web.people import people_blueprint
 from edge_app.web.predict import predict_blueprint
 from edge_app.web.prometheus import measure_requests, prometheus_blueprint
 from edge_app.web.request import InMemoryRequest
+from edge_app.web.request_id import name_requests
 from edge_app.web.session import Logins, session_blueprint
 from edge_app.web.strict_json import StrictJson
 from edge_app.web.tfserving import tfserving_blueprint
@@ -59,6 +60,7 @@ def create_app(
     app.config["MAX_FORM_PARTS"] = 20
     app.json = StrictJson(app)
     app.request_class = InMemoryRequest
+    name_requests(app)
     shape_errors(app)
     measure_requests(app, metrics)
     Guard(access, sessions, Limiter(settings.rate_limit_hz), settings).attach(app)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 from edge_app.config import AppSettings
+from edge_app.web.request_id import HEADER
 
 ALLOWED_METHODS = "GET, POST, PUT, DELETE"
-ALLOWED_HEADERS = "Authorization, Content-Type, X-Deadline-Ms, Inference-Header-Content-Length"
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, X-Deadline-Ms, X-Request-Id, Inference-Header-Content-Length"
+)
 
 
 def add_headers(app: Flask, settings: AppSettings) -> None:
@@ -31,6 +34,7 @@ def add_headers(app: Flask, settings: AppSettings) -> None:
             headers["Access-Control-Allow-Origin"] = origin
             headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
             headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+            headers["Access-Control-Expose-Headers"] = HEADER
             headers["Access-Control-Max-Age"] = "600"
         if origins:
             headers.add("Vary", "Origin")

@@ -277,6 +277,8 @@ def test_other_origins_read_only_if_they_are_listed(data_dir: Path) -> None:
 
     assert listed.headers["Access-Control-Allow-Origin"] == "https://mes.example"
     assert "Authorization" in listed.headers["Access-Control-Allow-Headers"]
+    assert "X-Request-Id" in listed.headers["Access-Control-Allow-Headers"]
+    assert listed.headers["Access-Control-Expose-Headers"] == "X-Request-Id"
     assert "Access-Control-Allow-Origin" not in other.headers
     device.stop()
 

@@ -258,6 +258,9 @@ def test_what_comes_too_much_is_refused_before_the_app(device: Device) -> None:
     assert spent_s < 0.5
     assert ask(server)[0] == 200
     assert refused["queue"] == 1
+    with connect(server) as connection:
+        connection.sendall(b"POST /predict HTTP/1.0\r\nX-Request-Id: mine\r\n\r\n")
+        assert b"\r\nX-Request-Id: mine\r\n" in received(connection)
     device.model.go_on.set()
     for client in clients:
         client.join()

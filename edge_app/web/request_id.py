@@ -1,0 +1,47 @@
+"""The name of a request: in its answer's head, and on every log entry made while it is answered."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+
+from flask import Flask, Response, has_request_context, request
+
+from edge_app import notify
+
+HEADER = "X-Request-Id"
+KEPT_AS = "lineside.request_id"
+"""Where a request's id is kept in its environment."""
+
+WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""Anything else could not stand in a log or a head as it is."""
+
+
+def id_from(given: str) -> str:
+    """The client's own id, or a new one where it gave none that is well formed."""
+    return given if WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+
+
+def request_id() -> str:
+    """The id of the request that is being answered; the same whenever it is asked for."""
+    environ = request.environ
+    if KEPT_AS not in environ:
+        environ[KEPT_AS] = id_from(request.headers.get(HEADER, ""))
+    return str(environ[KEPT_AS])
+
+
+def name_requests(app: Flask) -> None:
+    """Put the request's id on every answer of an app."""
+
+    @app.after_request
+    def add(response: Response) -> Response:
+        response.headers[HEADER] = request_id()
+        return response
+
+
+def stamp(record: logging.LogRecord) -> bool:
+    """A filter for log handlers: the request's id as a field, on the thread that answers it."""
+    if has_request_context():
+        record.__dict__.update(notify.fields(request_id=request_id()))
+    return True
