@@ -13,8 +13,8 @@ import numpy as np
 from convert.child import Progress, silent
 from convert.errors import Refused
 from edge_app.inference.decode import BadImage, decode_image
+from edge_app.inference.guess import distinct
 from edge_app.inference.preprocess import Contract, Preprocessor
-from edge_app.inference.tasks import check_labels
 from edge_app.inference.tensor import Array, TensorInfo
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"))
@@ -97,8 +97,10 @@ def _pictures(paths: Iterable[Path]) -> list[Path]:
 def read_labels(path: Path) -> tuple[str, ...]:
     """Labels of a file, one a line; a leading number that counts the lines is left out.
 
+    The lists of ImageNet and COCO name classes alike: those get their place behind them.
+
     Raises:
-        Refused: Unreadable, empty, or a label stands twice.
+        Refused: Unreadable, or empty as a whole or in a line.
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
@@ -110,13 +112,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
     # Teachable Machine and many label maps write "0 ok", "1 defective".
     if lines and all(m and int(m[1]) == place for place, m in enumerate(numbered)):
         lines = [m[2] for m in numbered if m]
-    try:
-        check_labels(lines)
-    except ValueError as error:
-        raise Refused(f"the labels in {path} can't be used: {error}") from error
     if not lines:
         raise Refused(f"{path} holds no labels")
-    return tuple(lines)
+    if not all(lines):
+        raise Refused(f"expected one label a line, line {lines.index('') + 1} of {path} is empty")
+    return distinct(tuple(lines))
 
 
 @dataclass(frozen=True, slots=True)

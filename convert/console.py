@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -34,9 +34,16 @@ class Console:
             print(sentence, file=self._stream, flush=True)
 
     def warn(self, sentence: str) -> None:
-        """Something doubtful; kept for the summary and the report."""
+        """Something doubtful, said once; kept for the summary and the report."""
+        if sentence in self.warnings:
+            return
         self.warnings.append(sentence)
         print(f"warning: {sentence}", file=self._stream, flush=True)
+
+    def left_out(self, skipped: Sequence[str], most: int = 5) -> None:
+        """Name the first files that could not be read."""
+        for sentence in skipped[:most]:
+            self.warn(f"left out {sentence}")
 
     @contextmanager
     def step(self, name: str) -> Iterator[Progress]:

@@ -14,7 +14,7 @@ from convert.calibration import Samples
 from convert.choose import Chooser, Measure, Trial, prove
 from convert.console import Console
 from convert.errors import CannotConvert, GateFailed, Refused
-from convert.intake import Intake, random_samples, read_samples, take_in
+from convert.intake import Intake, random_samples, read_samples, some, take_in
 from convert.options import gates_of, modes_of
 from convert.preprocessing import Settled, Settler
 from convert.proof import Run
@@ -168,8 +168,7 @@ class Conversion:
         chosen = album.sample(self._options.compare)
         with self._console.step("reading the pictures") as progress:
             pixels = fit_album(chosen, settled.contract, tensor, progress)
-        for sentence in pixels.skipped[:5]:
-            self._console.warn(f"left out {sentence}")
+        self._console.left_out(pixels.skipped)
         read = Album(pixels.photos, album.folders)
         few = read.sample(self._options.calibrate)
         places = {photo: place for place, photo in enumerate(pixels.photos)}
@@ -210,10 +209,11 @@ class Conversion:
         may_classify = self._options.task in (None, "classification")
         if may_classify and intake.labels and len(answers) == len(flat) == 1:
             classes = flat[0].shape[-1]
-            if classes != len(intake.labels):
+            # One score is of two classes, and was widened if both were named.
+            if classes != len(intake.labels) or classes == 1:
                 raise Refused(
-                    f"the model tells {classes} classes apart; "
-                    f"{len(intake.labels)} labels were given"
+                    f"the model tells {max(classes, 2)} classes apart, the labels are "
+                    f"{some(intake.labels)}: name all classes in the model's order with --labels"
                 )
         try:
             facts = read_facts(floating.flatbuffer)

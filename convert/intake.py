@@ -14,7 +14,7 @@ from convert.calibration import Samples
 from convert.console import Console
 from convert.errors import Refused
 from convert.options import range_of
-from convert.source import Kind, Source, Wish, hash_of, labels_beside, locate
+from convert.source import Kind, Source, Wish, hash_of, labels_beside, locate, picture_input
 from convert.workbench import Workbench
 from edge_app.inference.adopt import CannotAdopt, adopt
 from edge_app.inference.bundle import ModelBundle
@@ -57,6 +57,7 @@ def take_in(options: argparse.Namespace, console: Console, bench: Workbench) -> 
         source = _prepared(options, bench, path, kind, binary=True)
     for note in (*notes, *source.notes):
         console.say(note)
+    _check_samples(options, source)
     return Intake(source, None, album, labels)
 
 
@@ -73,6 +74,19 @@ def _prepared(
     return bench.prepare(path, kind, wish)
 
 
+def _check_samples(options: argparse.Namespace, source: Source) -> None:
+    """Refuse pictures or tensors that the model would never be shown."""
+    takes_pictures = picture_input(source.inputs) is not None
+    if options.images and options.samples:
+        raise Refused("give --images or --samples, not both")
+    if options.images and not takes_pictures:
+        inputs = ", ".join(f"{info.name!r} {list(info.shape)}" for info in source.inputs)
+        raise Refused(
+            "--images is for a model with one input [1, height, width, 1 or 3]; "
+            f"this one takes {inputs}: give arrays for that with --samples"
+        )
+
+
 def single_score(source: Source) -> bool:
     """Whether the model gives one number a picture: the second of two classes' score."""
     return len(source.outputs) == 1 and source.outputs[0].shape in ((-1, 1), (1, 1), (-1,), (1,))
@@ -86,17 +100,18 @@ def _labels(
     if file is None:
         folders = album.folders if album else ()
         if folders:
-            console.say(f"labels, in the order of the sorted sub-folders: {_some(folders)}")
+            console.say(f"labels, in the order of the sorted sub-folders: {some(folders)}")
         return folders
     labels = read_labels(file)
-    console.say(f"labels, in the order of {file.name}: {_some(labels)}")
+    console.say(f"labels, in the order of {file.name}: {some(labels)}")
     strangers = [folder for folder in (album.folders if album else ()) if folder not in labels]
     if strangers:
         raise Refused(f"sub-folders that are no label in {file.name}: {', '.join(strangers)}")
     return labels
 
 
-def _some(labels: tuple[str, ...], count: int = 8) -> str:
+def some(labels: tuple[str, ...], count: int = 8) -> str:
+    """The first labels, and how many there are."""
     more = f" … ({len(labels)} in all)" if len(labels) > count else ""
     return ", ".join(labels[:count]) + more
 
@@ -135,6 +150,7 @@ def _adopted(
         inputs=bundle.spec.inputs,
         outputs=bundle.spec.outputs,
     )
+    _check_samples(options, source)
     return Intake(source, bundle, album, labels)
 
 

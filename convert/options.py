@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
@@ -43,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    # argparse takes -1 for a value, but -1..1 for an option; none of ours begins with a digit.
+    top._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001 - no public way
     top.add_argument("source", type=Path, help="SavedModel folder, .keras, .h5 or .tflite")
     top.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
     top.add_argument("--name", default="", help="the model's name (default: the output's)")

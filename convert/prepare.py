@@ -70,6 +70,11 @@ def _export(path: Path, target: Path) -> Path:
         model.export(str(target), format="tf_saved_model", verbose=False)
     # Keras raises whatever its layers do.
     except Exception as error:
+        if "No model config found" in str(error):
+            raise Refused(
+                f"{path.name} holds weights only, not the layers they belong to; "
+                "save the whole model with model.save()"
+            ) from error
         raise Refused(f"Keras can't read {path.name}: {one_line(error)}") from error
     return target
 

@@ -15,7 +15,7 @@ from convert.album import Album, fit_album
 from convert.calibration import Samples, pictures
 from convert.compare import scores_of
 from convert.console import Console
-from convert.errors import ConvertError, Refused
+from convert.errors import Refused
 from convert.finder import Finding
 from convert.options import contract_of, says_range
 from convert.proof import Run
@@ -102,7 +102,7 @@ class Settler:
         given: Contract | None,
         base: Contract,
     ) -> list[Finding]:
-        few = album.sample(finder.SAMPLE)
+        few = self._readable(album.sample(finder.SAMPLE), base)
         truth = few.indices(labels)
         task = Task("classification", labels)
         resizes: Sequence[Resize] = get_args(Resize) if self._odd(few) else (base.resize,)
@@ -124,10 +124,14 @@ class Settler:
             self._console.warn(hint)
         return findings
 
+    def _readable(self, album: Album, contract: Contract) -> Album:
+        """The album without what is no picture, which is named."""
+        fitted = fit_album(album, contract, self._tensor)
+        self._console.left_out(fitted.skipped)
+        return Album(fitted.photos, album.folders)
+
     def _run(self, album: Album, contract: Contract) -> Run:
         fitted = fit_album(album, contract, self._tensor)
-        if len(fitted.photos) != len(album.photos):
-            raise ConvertError(f"pictures that can't be read: {'; '.join(fitted.skipped[:3])}")
         samples: Samples = pictures(fitted, self._tensor.name, contract)
         runtime = next(iter(self._bench.runtimes))
         return self._bench.answer(self._floating, runtime, samples)

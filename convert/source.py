@@ -19,6 +19,13 @@ from edge_app.inference.tensor import TensorInfo
 
 Kind = Literal["savedmodel", "keras", "tflite"]
 
+KERAS = {
+    ".keras": ("a zip", b"PK\x03\x04"),
+    ".h5": ("HDF5", b"\x89HDF\r\n\x1a\n"),
+    ".hdf5": ("HDF5", b"\x89HDF\r\n\x1a\n"),
+}
+"""Forms of Keras files by suffix, and what they begin with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -86,17 +93,26 @@ def locate(path: Path) -> tuple[Path, Kind, tuple[str, ...]]:
     if not path.exists():
         raise Refused(f"there is no {path}")
     if path.is_file():
-        kinds: dict[str, Kind] = {".h5": "keras", ".hdf5": "keras", ".keras": "keras"}
         if path.suffix.lower() == ".tflite":
             return path, "tflite", ()
-        if path.suffix.lower() in kinds:
-            return path, kinds[path.suffix.lower()], ()
+        if path.suffix.lower() in KERAS:
+            _check_keras(path)
+            return path, "keras", ()
         if path.name == "saved_model.pb":
             return path.parent, "savedmodel", ()
         raise Refused(
             f"expected a SavedModel folder, .keras, .h5 or .tflite; got the file {path.name}"
         )
     return _locate_folder(path)
+
+
+def _check_keras(path: Path) -> None:
+    """Refuse a file of another form than its name's, which Keras would call "not found"."""
+    form, magic = KERAS[path.suffix.lower()]
+    with path.open("rb") as file:
+        begin = file.read(len(magic))
+    if begin != magic:
+        raise Refused(f"{path.name} is no Keras model: expected {form} inside, got {begin!r}")
 
 
 def _locate_folder(path: Path) -> tuple[Path, Kind, tuple[str, ...]]:
@@ -140,7 +156,12 @@ def picture_input(inputs: Sequence[TensorInfo]) -> TensorInfo | None:
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         return None
     (tensor,) = inputs
-    _, first, _, last = tensor.shape
+    batch, first, _, last = tensor.shape
+    if batch not in (1, -1):
+        raise Refused(
+            f"input {tensor.name!r} has shape {list(tensor.shape)}: expected a batch of 1 or an "
+            f"open one, got a fixed batch of {batch}; export the model with an open batch"
+        )
     if last in (1, 3):
         return tensor
     if first in (1, 3):

@@ -54,6 +54,9 @@ picture = keras.Input((16, 16, 3), name="picture")
 keras.Model(picture, keras.layers.Activation("sigmoid")(logits(hat(picture), 1))).save(
     folder / "single.keras")
 
+picture = keras.Input((16, 16, 3), name="picture")
+keras.Model(picture, hat(picture)).save_weights(folder / "hat.weights.h5")
+
 turned = keras.Input((3, 16, 16), name="turned")
 keras.Model(turned, hat(keras.layers.Permute((2, 3, 1))(turned))).export(
     str(folder / "nchw"), verbose=False)
@@ -73,6 +76,14 @@ class Several(tf.Module):
     def second(self, x):
         return {"y": x * 2}
 
+class Eight(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([8, 16, 16, 3], tf.float32, name="eight")])
+    def call(self, eight):
+        return {"y": tf.reduce_mean(eight, [1, 2])[:, :2]}
+
+eight = Eight()
+tf.saved_model.save(eight, str(folder / "eight"), signatures={"serving_default": eight.call})
+
 several = Several()
 tf.saved_model.save(several, str(folder / "several"),
                     signatures={"first": several.first, "second": several.second})
@@ -86,7 +97,7 @@ def _needs_tensorflow() -> None:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keras and SavedModel files: hat, single, nchw, open, two_inputs, several."""
+    """Keras and SavedModel files by the names in `MAKE_MODELS`."""
     _needs_tensorflow()
     folder = tmp_path_factory.mktemp("models")
     (folder / "make.py").write_text(MAKE_MODELS, encoding="utf-8")

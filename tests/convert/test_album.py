@@ -62,10 +62,19 @@ def test_labels_files(tmp_path: Path, text: str, labels: tuple[str, ...]) -> Non
     assert read_labels(tmp_path / "labels.txt") == labels
 
 
-def test_a_label_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    """Two classes of one name could not be told apart."""
-    (tmp_path / "labels.txt").write_text("ok\nok\n")
-    with pytest.raises(Refused, match="twice: ok"):
+def test_a_label_that_stands_twice_gets_its_place(tmp_path: Path) -> None:
+    """So ImageNet's two cranes and COCO's gaps can be told apart."""
+    (tmp_path / "labels.txt").write_text("???\ncrane\n???\ncrane\n")
+    assert read_labels(tmp_path / "labels.txt") == ("???", "crane", "??? (2)", "crane (3)")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("ok\n\nbad\n", "line 2 of .* is empty"), ("\n", "holds no labels")]
+)
+def test_labels_files_that_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    """A line without a label would shift all that follow."""
+    (tmp_path / "labels.txt").write_text(text)
+    with pytest.raises(Refused, match=said):
         read_labels(tmp_path / "labels.txt")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,50 @@ def test_tensors_are_given_as_a_file(models: Path, tmp_path: Path) -> None:
     bundle = read_bundle(output)
     assert (bundle.spec.mode, bundle.spec.task.kind) == ("int8", "raw")
     assert prove(output).refusal == ""
+
+
+def test_a_picture_that_cant_be_read_is_left_out_and_named(
+    models: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The preprocessing is found by the others; the file is named once."""
+    shutil.copytree(pictures, tmp_path / "pictures")
+    (tmp_path / "pictures" / "middle" / "broken.png").write_bytes(b"no picture")
+    output = tmp_path / "hat.tflite"
+    arguments = [str(models / "hat"), "--images", str(tmp_path / "pictures")]
+    assert main([*arguments, "--mode", "float32", "-o", str(output)]) == 0
+    assert capsys.readouterr().err.count("warning: left out broken.png: ") == 1
+    assert read_bundle(output).spec.contract == Contract("RGB", mean=(0.0,), std=(255.0,))
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("eight", "input 'eight' has shape [8, 16, 16, 3]: expected a batch of 1 or an open one"),
+        ("hat.weights.h5", "hat.weights.h5 holds weights only"),
+        ("two_inputs", "this one takes 'a' [1, 4], 'b' [1, 2]: give arrays for that"),
+    ],
+)
+def test_models_that_cant_be_shown_the_pictures_are_refused(
+    models: Path, pictures: Path, capsys: pytest.CaptureFixture[str], refused: str, said: str
+) -> None:
+    """Status 3, a sentence that says what was expected, and no file."""
+    output = models / "x.tflite"
+    assert main([str(models / refused), "--images", str(pictures), "-o", str(output)]) == 3
+    assert said in capsys.readouterr().err
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("model", ["hat", "single.keras"])
+def test_one_sub_folder_does_not_name_two_classes(
+    models: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    """The sentence points to the option that names all of them."""
+    shutil.copytree(pictures / "middle", tmp_path / "pictures" / "middle")
+    arguments = [str(models / model), "--images", str(tmp_path / "pictures"), "--range", "0..1"]
+    assert main([*arguments, "-o", str(tmp_path / "x.tflite")]) == 3
+    said = capsys.readouterr().err
+    assert "the model tells 2 classes apart, the labels are middle: name all classes" in said
+    assert "with --labels" in said
 
 
 def test_channels_first_are_refused_by_name(bench: Workbench, models: Path) -> None:

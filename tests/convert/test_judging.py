@@ -199,3 +199,19 @@ def test_a_golden_set_holds_only_what_all_runtimes_answer_alike() -> None:
     places = golden.choose(samples, np.full(90, -1), scores, Limits(), steady)
     assert places
     assert all(steady[place] for place in places)
+
+
+@pytest.mark.parametrize(
+    ("told", "mean", "std"),
+    [
+        (["--range", "-1..1"], (127.5,), (127.5,)),
+        (["--mean", "-1,-2.5,3", "--std", "1"], (-1.0, -2.5, 3.0), (1.0,)),
+        (["--mean", "-.5", "--std=2"], (-0.5,), (2.0,)),
+    ],
+)
+def test_values_may_begin_with_a_minus(
+    told: list[str], mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    """They stand behind their option as any other value does."""
+    contract = contract_of(parser().parse_args(["m", "-o", "x.tflite", *told]), 3)
+    assert (contract.mean, contract.std) == (mean, std)

@@ -9,13 +9,14 @@ import pytest
 
 from convert.__main__ import main
 from convert.errors import Refused
-from convert.source import labels_beside, locate
+from convert.source import labels_beside, locate, picture_input
 from convert.tflite_metadata import with_metadata
 from edge_app.inference.bundle import read_bundle
 from edge_app.inference.interpreter import installed_runtimes
 from edge_app.inference.metadata import read_facts
 from edge_app.inference.preprocess import Contract
 from edge_app.inference.tasks import Task
+from edge_app.inference.tensor import TensorInfo
 
 
 def test_a_foreign_model_is_packaged_and_proved(
@@ -58,12 +59,38 @@ def test_models_no_device_can_run_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((8, 16, 16, 3), r"input 'x' .*: expected a batch of 1 or an open one, got .* of 8"),
+        ((1, 3, 16, 16), "input 'x' .* channels come first"),
+    ],
+)
+def test_forms_of_pictures_no_device_makes_are_refused(shape: tuple[int, ...], said: str) -> None:
+    """The sentence names the tensor."""
+    with pytest.raises(Refused, match=said):
+        picture_input((TensorInfo("x", shape, "float32"),))
+
+
+def test_pictures_for_a_model_that_takes_none_are_refused(
+    data: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are not passed over in favour of random numbers."""
+    output = tmp_path / "x.tflite"
+    model, images = data("models/ad01_int8.tflite"), data("casting/ok")
+    assert main([str(model), "--images", str(images), "-o", str(output), "--quiet"]) == 3
+    assert "give arrays for that with --samples" in capsys.readouterr().err
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
     ("source", "said"),
     [
         ("nothing", "there is no "),
         ("empty", "holds no saved_model.pb"),
         ("notes.txt", "expected a SavedModel folder, .keras, .h5 or .tflite"),
         ("text", "a SavedModel in text form"),
+        ("text.keras", "text.keras is no Keras model: expected a zip inside"),
+        ("text.h5", "text.h5 is no Keras model: expected HDF5 inside"),
     ],
 )
 def test_what_is_no_model_is_refused(tmp_path: Path, source: str, said: str) -> None:
@@ -72,6 +99,8 @@ def test_what_is_no_model_is_refused(tmp_path: Path, source: str, said: str) -> 
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "saved_model.pbtxt").touch()
     (tmp_path / "notes.txt").touch()
+    for name in ("text.keras", "text.h5"):
+        (tmp_path / name).write_text("no model")
     with pytest.raises(Refused, match=said):
         locate(tmp_path / source)
 
