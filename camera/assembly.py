@@ -24,9 +24,9 @@ from edge_app import notify
 from edge_app.config import CameraSettings, ConfigError, Settings
 from edge_app.inference.preprocess import Roi
 from edge_app.jobs import MAX_NUMBER
-from edge_app.records.archive import Archive
 from edge_app.records.database import Counters, Database
 from edge_app.records.ids import Ids, leaser
+from edge_app.records.keep import archive_and_ledger
 from edge_app.records.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -56,12 +56,16 @@ class Assembly:
         data_dir = settings.data_dir
         self.camera = camera
         database_path = data_dir / "records.db"
-        self.archive = Archive(
-            data_dir / "images" / name,
-            max_bytes=settings.data.images_max_mb * 1_000_000 // (len(settings.cameras) + 1),
-            min_free_bytes=settings.data.images_min_free_mb * 1_000_000,
-            keep_ok_one_in=settings.data.keep_ok_one_in,
+        share = len(settings.cameras) + 1
+        self.archive, self.ledger = archive_and_ledger(
+            data_dir,
+            name,
+            max_mb=settings.data.images_max_mb / share,
+            min_free_mb=settings.data.images_min_free_mb,
             max_days=settings.data.images_max_days,
+            keep_ok_one_in=settings.data.keep_ok_one_in,
+            day_mb=settings.data.images_day_mb / share,
+            day_max_mb=settings.data.images_day_max_mb / share,
         )
         self.ids = Ids(leaser(database_path))
         self.recorder = Recorder(
@@ -86,6 +90,7 @@ class Assembly:
             station=self.station,
             recorder=self.recorder,
             archive=self.archive,
+            written=self.ledger.to_json,
             load=shelf.load,
             stamp=shelf.stamp,
             preload=preloaded(camera.preload),
@@ -108,6 +113,8 @@ class Assembly:
         with contextlib.ExitStack() as running:
             servers = self._open_ports(running)
             self.ids.refill()
+            self.ledger.start()
+            running.callback(self.ledger.stop)
             self.recorder.start()
             running.callback(self.recorder.stop, 0.5)
             self.archive.start()

@@ -95,9 +95,11 @@ class Control:
             },
             "pictures": {
                 "failing": line.archive.failing,
+                "limited": line.archive.limited,
                 "dropped": line.archive.dropped,
                 "kept_bytes": line.archive.kept_bytes,
             },
+            "written": line.written(),
         }
 
     def _live(self, request: Request) -> Reply:

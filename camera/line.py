@@ -63,6 +63,7 @@ class Line:
         rotation: Degrees by which pictures are turned: 0, 90, 180 or 270.
         roi: The part of the camera's picture that is used at all.
         doctor: Tells how the machine is.
+        written: Tells what the program wrote, by purpose.
         alive: Called after each turn of the loop; feeds the watchdog.
     """
 
@@ -83,6 +84,7 @@ class Line:
         rotation: int = 0,
         roi: Roi | None = None,
         doctor: Doctor | None = None,
+        written: Callable[[], dict[str, object]] = dict,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
@@ -94,6 +96,7 @@ class Line:
         self.loader = Loader(load, stamp, preload)
         self.eye = Eye(capture, max_frame_age_ms=max_frame_age_ms, rotation=rotation, roi=roi)
         self.doctor = doctor or Doctor()
+        self.written = written
         self._tuning = tuning
         self._free_run_s = 1 / free_run_hz if free_run_hz else 0.0
         self._alive = alive
@@ -142,7 +145,7 @@ class Line:
     @property
     def warning(self) -> Code:
         """The gravest of what is not in order but does not keep the line from judging."""
-        if self.recorder.failing or self.archive.failing:
+        if self.recorder.failing or self.archive.failing or self.archive.exhausted:
             return Code.STORAGE
         health = self.doctor.health()
         if health.hot:

@@ -19,8 +19,9 @@ from edge_app.lines import Lines
 from edge_app.metrics import Metrics
 from edge_app.models import ModelStore, ModelVersion
 from edge_app.recent_log import RecentLog
-from edge_app.records.archive import Archive
 from edge_app.records.ids import Ids, leaser
+from edge_app.records.keep import archive_and_ledger
+from edge_app.records.ledger import Ledger
 from edge_app.records.recorder import Recorder
 from edge_app.records.retention import Retention
 from edge_app.status import AppStatus
@@ -47,6 +48,7 @@ class Parts:
     access: Access
     retention: Retention
     recent: RecentLog
+    ledger: Ledger
 
     def start(self) -> None:
         """Start the threads; warm up what the first upload would else wait for."""
@@ -61,6 +63,7 @@ class Parts:
             log.warning("make the first administrator at /login with %s", token)
         uploads.warm()
         self.ids.refill()
+        self.ledger.start()
         uploads.engines.start()
         uploads.crew.start()
         uploads.recorder.start()
@@ -77,6 +80,7 @@ class Parts:
         self.uploads.recorder.stop(within_s=0.2)
         self.uploads.engines.stop()
         logging.getLogger().removeHandler(self.recent)
+        self.ledger.stop()
 
 
 def build(settings: Settings) -> Parts:
@@ -84,6 +88,18 @@ def build(settings: Settings) -> Parts:
     data_dir = settings.data_dir
     database_path = data_dir / "records.db"
     store = ModelStore(data_dir / "models")
+    share = len(settings.cameras) + 1
+    archive, ledger = archive_and_ledger(
+        data_dir,
+        CAMERA,
+        max_mb=settings.data.images_max_mb / share,
+        min_free_mb=settings.data.images_min_free_mb,
+        max_days=settings.data.images_max_days,
+        keep_ok_one_in=settings.data.keep_ok_one_in,
+        day_mb=settings.data.images_day_mb / share,
+        day_max_mb=settings.data.images_day_max_mb / share,
+        models=lambda: store.written_bytes,
+    )
     ids, tally = Ids(leaser(database_path)), Tally(database_path)
     uploads = Uploads(
         engines=Engines(
@@ -96,13 +112,7 @@ def build(settings: Settings) -> Parts:
         crew=Crew(CREW),
         ids=ids,
         recorder=Recorder(database_path, tally.counters, ids.refill, settings.data.sync_within_ms),
-        archive=Archive(
-            data_dir / "images" / CAMERA,
-            max_bytes=settings.data.images_max_mb * 1_000_000 // (len(settings.cameras) + 1),
-            min_free_bytes=settings.data.images_min_free_mb * 1_000_000,
-            keep_ok_one_in=settings.data.keep_ok_one_in,
-            max_days=settings.data.images_max_days,
-        ),
+        archive=archive,
         max_bytes=settings.app.max_body_mb * 1_000_000,
         max_pixels=int(settings.app.max_megapixels * 1_000_000),
     )
@@ -122,7 +132,7 @@ def build(settings: Settings) -> Parts:
         settings=settings.app,
     )
     retention = Retention(database_path, settings.data.records_max_rows)
-    return Parts(app, uploads, lines, ids, access, retention, recent)
+    return Parts(app, uploads, lines, ids, access, retention, recent, ledger)
 
 
 def _loader(store: ModelStore, settings: Settings) -> Load:

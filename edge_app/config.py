@@ -78,6 +78,26 @@ class DataSettings:
         low=0,
         high=3660,
     )
+    images_day_mb: int = setting(
+        10_000,
+        "Pictures written in a day, for the life of the card; then those of OK parts are no "
+        "longer kept. 0: no bound.",
+        low=0,
+        high=10_000_000,
+    )
+    images_day_max_mb: int = setting(
+        20_000,
+        "Pictures written in a day; then none is kept any more, with warning 50. 0: no bound.",
+        low=0,
+        high=10_000_000,
+    )
+    card_endurance_tb: float = setting(
+        0,
+        "Terabytes that card or disk may be written in its life (TBW on its data sheet): the "
+        "page then tells how many years that is. 0: not known.",
+        low=0,
+        high=1_000_000,
+    )
     keep_ok_one_in: int = setting(
         10,
         "One in N pictures of OK parts is kept (0: none); all others always.",
@@ -86,7 +106,7 @@ class DataSettings:
     )
     records_max_rows: int = setting(
         1_000_000,
-        "Records kept, about 1 kB each; the oldest go, with their reviews. 0: no bound.",
+        "Records kept, 0.4 to 1 kB each; the oldest go, with their reviews. 0: no bound.",
         low=0,
         high=100_000_000,
     )

@@ -89,6 +89,11 @@ class ModelStore:
         self._prove = prove
         self._tune = tune
 
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of model files written since the start."""
+        return self._shelf.written_bytes
+
     def names(self) -> list[str]:
         """Names of all models that have a version, sorted."""
         return self._shelf.names()

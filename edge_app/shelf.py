@@ -62,6 +62,7 @@ class Shelf:
 
     def __init__(self, folder: Path, kept: int) -> None:
         self.folder = folder
+        self.written_bytes = 0
         self._kept = kept
 
     def names(self) -> list[str]:
@@ -123,6 +124,7 @@ class Shelf:
             # The counter first: cut off here, a number is skipped, but none is given twice.
             write_durably(self.folder / name / COUNTER, str(number).encode())
             write_durably(self.folder / name / f"{number}.tflite", content)
+            self.written_bytes += len(content)
             self._drop_oldest(name)
         return self.version(name, number)
 

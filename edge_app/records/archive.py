@@ -6,13 +6,16 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 
 from edge_app.inference.judge import Decision
 from edge_app.inference.preprocess import Image
+from edge_app.records.allowance import Allowance
 from edge_app.records.ring import Ring, image_name
 
 MAX_WAITING = 8
@@ -42,6 +45,8 @@ class Archive:
         max_bytes: Pictures kept at most.
         min_free_bytes: See `Ring`; `max_days` likewise.
         keep_ok_one_in: One in N pictures of OK parts is kept, 0 for none.
+        allowance: What may be written in a day.
+        chore: Done by this thread about once a second; may use the disk.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class Archive:
         min_free_bytes: int,
         keep_ok_one_in: int,
         max_days: int = 0,
+        allowance: Allowance = Allowance(),  # noqa: B008 - without limits it has no state
+        chore: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = folder.name
         self._ring = Ring(
@@ -59,6 +66,11 @@ class Archive:
         )
         self._keep_ok_one_in = keep_ok_one_in
         self._queue: queue.Queue[tuple[int, Callable[[], bytes]] | None] = queue.Queue(MAX_WAITING)
+        self._allowance = allowance
+        self._chore = chore
+        self._chore_due = 0.0
+        self._limited = ""
+        self._written_bytes = 0
         self._ok_seen = 0
         self._dropped = 0
         self._failing = ""
@@ -83,8 +95,25 @@ class Archive:
         """Bytes of pictures on disk."""
         return self._ring.kept_bytes
 
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of pictures written since the start."""
+        return self._written_bytes
+
+    @property
+    def limited(self) -> str:
+        """Which pictures the day's allowance does not let be kept; empty while all may be."""
+        return self._allowance.said
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the day's allowance lets no picture be kept any more."""
+        return self._allowance.exhausted
+
     def wants(self, decision: Decision) -> bool:
         """Whether a picture with this verdict is to be kept; counts the OK ones."""
+        if not self._allowance.lets(decision):
+            return False
         if decision is not Decision.OK:
             return True
         self._ok_seen += 1
@@ -115,10 +144,22 @@ class Archive:
         self._try(self._ring.find)
         while (entry := self._next()) is not None:
             if entry:
-                inspection_id, encode = entry
-                if not self._try(lambda: self._ring.keep(inspection_id, encode())):  # noqa: B023 - called at once
-                    self._dropped += 1
-            self._try(self._ring.expire, tells_recovery=False)
+                self._dropped += not self._try(partial(self._keep, *entry))
+            if time.monotonic() >= self._chore_due:
+                self._chore_due = time.monotonic() + TIDY_S
+                self._try(self._tidy, tells_recovery=False)
+
+    def _keep(self, inspection_id: int, encode: Callable[[], bytes]) -> None:
+        content = encode()
+        self._ring.keep(inspection_id, content)
+        self._written_bytes += len(content)
+
+    def _tidy(self) -> None:
+        self._ring.expire()
+        self._chore()
+        if (limited := self.limited) != self._limited:
+            log.warning("%s", limited or "all pictures that are asked for are kept again")
+            self._limited = limited
 
     def _next(self) -> tuple[int, Callable[[], bytes]] | tuple[()] | None:
         """A picture to keep; nothing after a while without one; None at the end."""
