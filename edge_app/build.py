@@ -24,6 +24,7 @@ from edge_app.records.keep import archive_and_ledger
 from edge_app.records.ledger import Ledger
 from edge_app.records.recorder import Recorder
 from edge_app.records.retention import Retention
+from edge_app.room import Room
 from edge_app.status import AppStatus
 from edge_app.tally import Tally
 from edge_app.upload import CAMERA
@@ -106,6 +107,7 @@ def build(settings: Settings) -> Parts:
             store,
             _loader(store, settings),
             lambda: _default_model(settings, store),
+            Room(settings.inference.models_max_mb * 1_000_000),
             prove=lambda name: store.start(name).version,
         ),
         door=Door(places=settings.app.threads),

@@ -184,6 +184,12 @@ class InferenceSettings:
     threads: int = setting(
         0, "Pins the threads of one invoke; 0: what was measured.", low=0, high=64
     )
+    models_max_mb: int = setting(
+        256,
+        "Memory for the app's models; the ones unused for longest go. The default one stays.",
+        low=1,
+        high=65_536,
+    )
 
 
 @dataclass(frozen=True, slots=True)

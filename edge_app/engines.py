@@ -14,9 +14,7 @@ from edge_app.inference.bundle import ModelBundle
 from edge_app.inference.engine import Engine
 from edge_app.inference.interpreter import ModelFailed
 from edge_app.models import ModelStore, ModelVersion, StoreError
-
-MAX_LOADED = 4
-"""Models in memory at once; the one that was not used for longest goes first."""
+from edge_app.room import Crowded, Room
 
 LOOK_S = 0.5
 """How soon a version that was activated by another program is taken up."""
@@ -57,12 +55,14 @@ class Engines:
     """Gives the engine of a model's active version.
 
     A new version is loaded and warmed while the old one serves, then they change places.
-    One that can't be loaded leaves the old one in place, and says why.
+    One that can't be loaded leaves the old one in place, and says why. Where memory is short
+    the models unused for longest go.
 
     Args:
         store: Where models are.
         load: Makes an engine.
         default: Tells the model that is meant when none is named; empty for none.
+        room: The memory for all of them.
         prove: Lets a model prove itself anew at this program's first use of it, and go back
             to a version that can; gives the version to run. None to trust the store.
     """
@@ -72,11 +72,13 @@ class Engines:
         store: ModelStore,
         load: Load,
         default: Callable[[], str],
+        room: Room,
         prove: Callable[[str], ModelVersion | None] | None = None,
     ) -> None:
         self.store = store
         self.default = ""
         self._find_default = default
+        self._room = room
         self._load_engine = load
         self._prove = prove
         self._proved: set[str] = set()
@@ -85,6 +87,7 @@ class Engines:
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._wanted: set[str] = set()
         self._failed: dict[str, tuple[int, str]] = {}
+        self._crowded: dict[str, str] = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
 
@@ -109,7 +112,7 @@ class Engines:
         Raises:
             UnknownModel: There is none.
             ModelFailed: It can't be loaded.
-            Busy: It is being loaded and won't be ready in time.
+            Busy: It is being loaded and won't be ready in time, or there is no room now.
         """
         name = name or self.default
         if self.peek(name) is None and (not name or self.store.active(name) is None):
@@ -143,25 +146,37 @@ class Engines:
     def refresh(self) -> None:
         """Load what became active, at once; called after a change, and now and then."""
         with self._one_load:
-            self.default = self._find_default()
+            default = self._find_default()
             with self._changed:
+                if default != self.default:
+                    self._failed.clear()  # what did not fit beside the old one may fit now
+                self.default = default
                 names = {*self._loaded, *self._wanted, self.default} - {""}
             for name in sorted(names):
-                self._refresh(name)
+                if self._is_due(name):
+                    self._refresh(name)
             with self._changed:
                 self._wanted -= names
                 self._changed.notify_all()
 
+    def _is_due(self, name: str) -> bool:
+        """False for one that just went to make room for another: nobody asked for it again."""
+        with self._changed:
+            return name == self.default or name in self._loaded or name in self._wanted
+
     def _wait_for(self, name: str, deadline: Deadline | None) -> None:
         self._wanted.add(name)
+        self._crowded.pop(name, None)
         self._changed.notify_all()
         left_s = deadline.left_s() if deadline else 0.0
-        self._changed.wait_for(lambda: name in self._loaded or name in self._failed, left_s)
+        ends = (self._loaded, self._failed, self._crowded)
+        self._changed.wait_for(lambda: any(name in end for end in ends), left_s)
         if name in self._loaded:
             return
         if name in self._failed:
             raise ModelFailed(self._failed[name][1])
-        raise Busy(f"model {name} is being loaded", 1000.0, "loading")
+        reason = self._crowded.get(name, f"model {name} is being loaded")
+        raise Busy(reason, 1000.0, "loading")
 
     def _unknown(self, name: str) -> UnknownModel:
         known = ", ".join(self.store.names()) or "none"
@@ -185,6 +200,10 @@ class Engines:
             return
         try:
             fresh = self._load(active)
+        except Crowded as error:
+            with self._changed:
+                self._crowded[name] = str(error)
+            return
         except (ModelFailed, StoreError, ValueError) as error:
             log.error("model %s can't run: %s", active, error)  # noqa: TRY400 - one sentence
             with self._changed:
@@ -193,15 +212,25 @@ class Engines:
         log.info("model %s is warm: %.1f ms", fresh.label, fresh.invoke_ms)
         with self._changed:
             self._failed.pop(name, None)
+            if name == self.default:
+                self._failed.clear()  # what did not fit beside its old version may fit now
             self._loaded[name] = fresh
             self._loaded.move_to_end(name)
-            while len(self._loaded) > MAX_LOADED:
-                oldest = next(entry for entry in self._loaded if entry != self.default)
-                del self._loaded[oldest]
 
     def _load(self, version: ModelVersion) -> LoadedModel:
-        engine = self._load_engine(version, self.store.load(version))
+        bundle = self.store.load(version)
+        # Before it is loaded only the file and its weights are known, and they are most of it.
+        self._make_room(version.name, 2 * len(bundle.flatbuffer))
+        engine = self._load_engine(version, bundle)
+        self._make_room(version.name, engine.memory_bytes)
         return LoadedModel(version.name, version.version, engine, engine.warm())
+
+    def _make_room(self, name: str, need_bytes: int) -> None:
+        with self._changed:
+            others = {key: held.engine for key, held in self._loaded.items() if key != name}
+            for other in self._room.leaving(name, need_bytes, others, self.default):
+                log.info("model %s goes to make room for %s", other, name)
+                del self._loaded[other]
 
     def _run(self) -> None:
         while not self._stopping:

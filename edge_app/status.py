@@ -63,6 +63,7 @@ class AppStatus:
                     "runtime": loaded.engine.runtime,
                     "threads": loaded.engine.threads,
                     "invoke_ms": round(loaded.invoke_ms, 3),
+                    "memory_mb": round(loaded.engine.memory_bytes / 1e6, 3),
                     "sha256": loaded.engine.bundle.sha256,
                     "limits": loaded.engine.spec.limits.to_json(),
                     "labels": list(loaded.engine.spec.task.labels),

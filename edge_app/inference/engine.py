@@ -38,6 +38,7 @@ class Invoker(Protocol):
 
     runtime: str
     threads: int
+    tensor_bytes: int
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]: ...  # noqa: D102 - see Interpreter
@@ -71,6 +72,7 @@ class Engine:
         self.bundle = bundle
         self.spec = bundle.spec
         self._invoker = load(bundle.flatbuffer, runtime or default_runtime(), threads)
+        self.memory_bytes = _memory_bytes(bundle, self._invoker.tensor_bytes)
         self._lock = threading.Lock()
         self._widens: bool | None = None
         contract = bundle.spec.contract
@@ -95,6 +97,11 @@ class Engine:
     def outputs(self) -> tuple[TensorInfo, ...]:
         """The model's outputs."""
         return self._invoker.outputs
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model is being run right now."""
+        return self._lock.locked()
 
     def warm(self, runs: int = WARM_UP_RUNS) -> float:
         """Run the model on grey a few times; returns the last run's milliseconds."""
@@ -281,6 +288,20 @@ class Engine:
 
     def _real_outputs(self, raw: Mapping[str, Array]) -> dict[str, NDArray[np.float32]]:
         return {info.name: info.dequantize(raw[info.name]) for info in self.outputs}
+
+
+def _memory_bytes(bundle: ModelBundle, tensor_bytes: int) -> int:
+    """About what an engine holds in memory: flatbuffer + golden arrays + all tensors.
+
+    The runtime reads from the flatbuffer and packs the weights once more. The tensors count
+    them that second time, and add the values between the layers as if none shared a place.
+    With LiteRT, seven models of 0.3 to 4.2 MB made the process grow by 0.7 to 1.5 times this;
+    by more than this only those of less than 0.6 MB.
+    """
+    golden = bundle.golden
+    proof = (golden.inputs, golden.float_outputs, golden.quantized_outputs) if golden else ()
+    proof_bytes = sum(array.nbytes for arrays in proof for array in arrays.values())
+    return len(bundle.flatbuffer) + proof_bytes + tensor_bytes
 
 
 def _same(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -90,6 +91,7 @@ class Interpreter:
         # The runtimes raise ValueError, RuntimeError and SystemError as they please.
         except (ValueError, RuntimeError, SystemError, TypeError, KeyError) as error:
             raise ModelFailed(f"{runtime} refuses the model: {_one_line(error)}") from error
+        self.tensor_bytes = self._all_tensors_bytes()
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -155,6 +157,14 @@ class Interpreter:
             for place in range(len(rows))
         ]
 
+    def _all_tensors_bytes(self) -> int:
+        """The size of all tensors together, weights among them."""
+        try:
+            return sum(_size_bytes(details) for details in self._tflite.get_tensor_details())
+        # A type that numpy lacks: then the weights, which the flatbuffer bounds, stand for all.
+        except (ValueError, TypeError, KeyError, RuntimeError):
+            return len(self._flatbuffer)
+
     def _widen(self, rows: int) -> None:
         try:
             for details in self._inputs.values():
@@ -197,6 +207,10 @@ def _border(tflite: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _by_name(details: list[dict[str, Any]]) -> dict[str, Any]:
     names = distinct_names([entry["name"] for entry in details])
     return dict(zip(names, details, strict=True))
+
+
+def _size_bytes(details: dict[str, Any]) -> int:
+    return math.prod(int(size) for size in details["shape"]) * np.dtype(details["dtype"]).itemsize
 
 
 def _info(name: str, details: dict[str, Any]) -> TensorInfo:

@@ -55,6 +55,7 @@ class Eyes:
 
     runtime = "fake"
     threads = 1
+    tensor_bytes = 0
     inputs = (INPUT,)
     outputs = (OUTPUT,)
 

@@ -95,6 +95,7 @@ class Reader:
 
     runtime = "torture"
     threads = 1
+    tensor_bytes = 0
     inputs = (INPUT,)
     outputs = (OUTPUT,)
 

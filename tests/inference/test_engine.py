@@ -34,7 +34,7 @@ from edge_app.inference.tensor import Array, TensorInfo
 class Stalling:
     """An interpreter that takes as long as it is told, and notices company."""
 
-    runtime, threads = "stalling", 1
+    runtime, threads, tensor_bytes = "stalling", 1, 0
     inputs = (TensorInfo("image", (1, 8, 8, 3), "uint8", 1 / 255, 0),)
     outputs = (TensorInfo("scores", (1, 2), "uint8", 1 / 256, 0),)
 
@@ -342,3 +342,11 @@ def test_a_picture_on_its_side_gives_upright_boxes(data: Path) -> None:
     assert straight[0].label == "cat"
     assert [d.label for d in straight] == [d.label for d in turned]
     assert straight[0].x_min == pytest.approx(turned[0].x_min, abs=1)
+
+
+def test_the_memory_counted_holds_weights_and_layers(data: Path) -> None:
+    """A published MobileNet of 1.9 MB counts as that, its weights again, and 5 MB of layers."""
+    path = data / "models" / "mobilenet_v1_0.25_224_1_metadata_1.tflite"
+    model = Interpreter(path.read_bytes(), default_runtime())
+
+    assert 7_000_000 < model.tensor_bytes < 8_000_000

@@ -35,6 +35,7 @@ from edge_app.records.database import Database
 from edge_app.records.ids import Ids, leaser
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
+from edge_app.room import Room
 from edge_app.status import AppStatus
 from edge_app.tally import Tally
 from edge_app.upload import CAMERA
@@ -55,6 +56,7 @@ class Colours:
 
     runtime = "toy"
     threads = 1
+    tensor_bytes = 0
     inputs = (PICTURE,)
     outputs = (SCORES,)
 
@@ -83,8 +85,8 @@ class Colours:
         return [self.invoke(row) for row in rows]
 
 
-def colour_bundle(name: str = "colours", marker: str = "a") -> ModelBundle:
-    """A model file for `Colours`; red is good."""
+def colour_bundle(name: str = "colours", marker: str = "a", size: int = 68) -> ModelBundle:
+    """A model file for `Colours` of that many bytes; red is good."""
     spec = ModelSpec(
         name,
         Task("classification", LABELS),
@@ -93,7 +95,7 @@ def colour_bundle(name: str = "colours", marker: str = "a") -> ModelBundle:
         Contract(),
         Limits(good=("red",), accept=0.9, reject=0.5),
     )
-    return ModelBundle(b"TFL3" + marker.encode() * 64, spec)
+    return ModelBundle(b"TFL3" + marker.encode() * (size - 4), spec)
 
 
 def picture(colour: str = "red", width: int = 32, height: int = 24, kind: str = "PNG") -> bytes:
@@ -110,10 +112,15 @@ class Device:
         data_dir: Its data directory.
         settings: Of the app.
         cameras: Names of its cameras; nobody answers on their sockets unless a test does.
+        models_bytes: Memory for its models.
     """
 
     def __init__(
-        self, data_dir: Path, settings: AppSettings | None = None, cameras: tuple[str, ...] = ()
+        self,
+        data_dir: Path,
+        settings: AppSettings | None = None,
+        cameras: tuple[str, ...] = (),
+        models_bytes: int = 256_000_000,
     ) -> None:
         self.data_dir = data_dir
         # A busy machine must not make tests fail that are not about time.
@@ -121,7 +128,7 @@ class Device:
         self.model = Colours()
         self.store = ModelStore(data_dir / "models", prove=lambda *_, **__: Proof(""))
         self.default = "colours"
-        self.engines = Engines(self.store, self._load, lambda: self.default)
+        self.engines = Engines(self.store, self._load, lambda: self.default, Room(models_bytes))
         ids = Ids(leaser(self.database_path))
         self.tally = Tally(self.database_path)
         self.seen: list[Inspection] = []
@@ -168,9 +175,9 @@ class Device:
         """A client without any network."""
         return self.app.test_client()
 
-    def install(self, name: str = "colours", marker: str = "a") -> None:
+    def install(self, name: str = "colours", marker: str = "a", size: int = 68) -> None:
         """Make a model's new version the active one."""
-        version = self.store.add_content(pack_bundle(colour_bundle(name, marker)))
+        version = self.store.add_content(pack_bundle(colour_bundle(name, marker, size)))
         self.store.activate(name, version.version, measure=False)
         self.engines.refresh()
 
