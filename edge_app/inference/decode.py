@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
-from edge_app.inference.jpeg import JpegHeader, read_jpeg_header
+from edge_app.inference.containers import TooMuch, check_container
+from edge_app.inference.jpeg import MAX_EXIF_BYTES, JpegHeader, read_jpeg_header
 from edge_app.inference.preprocess import Image
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
@@ -119,7 +120,7 @@ def decode_reduced(
         raise BadImage(f"picture has {len(content)} bytes; at most {max_bytes} are taken", 413)
     if not content:
         raise BadImage("expected a picture, got no bytes")
-    header = read_jpeg_header(content)
+    header = _header(content)
     if header is not None:
         _check_size(header.width_px, header.height_px, max_pixels)
         if header.width_px * header.height_px * header.scans > MAX_SCAN_PIXELS:
@@ -129,6 +130,17 @@ def decode_reduced(
             return decoded
     image = _decode_any(content, max_pixels)
     return Decoded(image, 1, (image.shape[1], image.shape[0]))
+
+
+def _header(content: bytes) -> JpegHeader | None:
+    """A JPEG's header, of others None; refuses what would keep a decoder busy with its parts."""
+    try:
+        check_container(content)
+        return read_jpeg_header(content)
+    except TooMuch as error:
+        raise BadImage(str(error), 413) from None
+    except ValueError as error:
+        raise BadImage(str(error)) from None
 
 
 def _check_size(width: int, height: int, max_pixels: int, bytes_per_pixel: float = 0) -> None:
@@ -184,7 +196,7 @@ def _decode_any(content: bytes, max_pixels: int) -> Image:
         with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture:
             _check_size(*picture.size, max_pixels, _bytes_per_pixel(picture))
             image = _to_bgr(picture)
-            orientation = int(picture.getexif().get(0x0112, 1))
+            orientation = _orientation(picture)
     except UnidentifiedImageError:
         raise BadImage(
             f"expected a picture ({', '.join(FORMATS)}), got {len(content)} bytes "
@@ -202,6 +214,17 @@ def _decode_any(content: bytes, max_pixels: int) -> Image:
     # Only now is Pillow's own copy gone, and there is memory for another.
     del picture
     return _turned(image, orientation)
+
+
+def _orientation(picture: Pillow.Image) -> int:
+    """EXIF's number, once every part of the file that may hold it is known."""
+    for name in ("exif", "Raw profile type exif"):
+        size = len(picture.info.get(name, b""))
+        if size > MAX_EXIF_BYTES:
+            raise BadImage(
+                f"picture has {size} bytes of EXIF; at most {MAX_EXIF_BYTES} are taken", 413
+            )
+    return int(picture.getexif().get(0x0112, 1))
 
 
 def _bytes_per_pixel(picture: Pillow.Image) -> float:

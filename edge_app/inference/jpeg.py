@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from edge_app.inference.containers import TooMuch
 
 _EOI, _SOS = 0xD9, 0xDA
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -18,7 +21,17 @@ _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 The decoder skips whatever else stands between segments, and so does this.
 """
 
-MAX_SEGMENTS = 10_000
+_KNOWN = {0x01, *range(0xC0, 0xD0), *range(0xD9, 0xDE), *range(0xE0, 0xF0), 0xFE}
+"""Markers that the decoders accept. They disagree about whether others have a length."""
+
+_APP1 = 0xE1
+
+MAX_SEGMENTS = 1_000
+"""A profile or a gain map in pieces of 64 KiB, with a dozen scans, stays far below."""
+
+MAX_EXIF_BYTES = 1024 * 1024
+MAX_JUNK_BYTES = 64 * 1024
+"""Bytes between segments before the first scan, which one decoder skips one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +63,52 @@ def read_jpeg_header(content: bytes) -> JpegHeader | None:
 
     Thumbnails and further pictures (MPO, Ultra HDR) lie inside segments or behind the
     end and are not looked at.
+
+    Raises:
+        TooMuch: More segments, EXIF or bytes between segments than a decoder gets through.
+        ValueError: No picture begins in it.
     """
     if content[:3] != b"\xff\xd8\xff":
         return None
     frame: tuple[int, int, int, int, int] | None = None
-    scans, position, complete = 0, 2, False
+    scans, exif_bytes, complete = 0, 0, False
+    for marker, start, end in _segments(content):
+        complete = marker == _EOI and scans > 0
+        if marker in _FRAMES and frame is None:
+            frame = _frame(marker, content[start + 2 : end])
+        if marker == _APP1 and content[start + 2 : start + 6] == b"Exif":
+            exif_bytes += end - start
+        if exif_bytes > MAX_EXIF_BYTES:
+            raise TooMuch(f"expected at most {MAX_EXIF_BYTES} bytes of EXIF in a JPEG, got more")
+        scans += marker == _SOS
+    if frame is None or not scans:
+        raise ValueError("picture is damaged or truncated: a JPEG without a frame and a scan")
+    process, bits, height, width, components = frame
+    return JpegHeader(width, height, components, bits, process, scans, complete)
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment, up to the end mark or where the file is broken."""
+    position, junk_bytes, scanning = 2, 0, False
     for _ in range(MAX_SEGMENTS):
         found = _NEXT_MARKER.search(content, position)
         if found is None:
-            break
-        position, marker = found.end(), content[found.end() - 1]
+            return
+        if not scanning:
+            junk_bytes += found.start() - position
+        if junk_bytes > MAX_JUNK_BYTES:
+            raise TooMuch(f"expected segments in a JPEG, got {junk_bytes} bytes between them")
+        start, marker = found.end(), content[found.end() - 1]
+        alone = marker in (_ALONE, _EOI)
+        length = 0 if alone else int.from_bytes(content[start : start + 2], "big")
+        position = start + length
+        if marker not in _KNOWN or (length < 2 and not alone) or position > len(content):
+            return
+        yield marker, start, position
         if marker == _EOI:
-            complete = scans > 0
-            break
-        if marker == _ALONE:
-            continue
-        length = int.from_bytes(content[position : position + 2], "big")
-        if length < 2 or position + length > len(content):
-            break
-        if marker in _FRAMES and frame is None:
-            frame = _frame(marker, content[position + 2 : position + length])
-        scans += marker == _SOS
-        position += length
-    if frame is None:
-        return None
-    process, bits, height, width, components = frame
-    return JpegHeader(width, height, components, bits, process, scans, complete)
+            return
+        scanning = scanning or marker == _SOS
+    raise TooMuch(f"expected at most {MAX_SEGMENTS} segments in a JPEG, got more")
 
 
 def _frame(marker: int, body: bytes) -> tuple[int, int, int, int, int] | None:
