@@ -55,8 +55,8 @@ def run(settings: Settings) -> int:
     """Build everything, serve, stop in order."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     parts = build(settings)
-    refused = parts.uploads.door.refused
-    server = Server(parts.app, settings.app, notify.listening_sockets(), refused)
+    door = parts.uploads.door
+    server = Server(parts.app, settings.app, notify.listening_sockets(), door)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -23,6 +23,11 @@ that was slow once would else never get the chance to show that it is quick agai
 STALL_MS = 150.0
 """A client with a deadline of a few milliseconds must not make the model look stalled."""
 
+WAIT_SHARE = 0.5
+"""Share of the deadline that an upload may be expected to wait behind others before it is even
+read. More would buy no throughput, only answers that come close to the deadline: it takes three
+or four uploads to keep a model busy."""
+
 MARGIN_MS = 3.0
 """What lies around the work: handing over, verdict, record, answer."""
 
@@ -97,6 +102,8 @@ class Door:
         self._inside = 0
         self._lanes: dict[str, _Lane] = defaultdict(_Lane)
         self._decode = Estimate(DECODE_GUESS_MS)
+        self._pace = Estimate(FIRST_GUESS_MS)
+        self._left_at = 0.0
         self.refused: Counter[str] = Counter()
         """Refusals since the start, by reason."""
 
@@ -124,6 +131,25 @@ class Door:
             "decode_ms_per_megapixel": round(self._decode.ms, 3),
             "models": lanes,
         }
+
+    def knock(self, ahead: int, most: int, budget_ms: float) -> Busy | None:
+        """Why an upload is refused of which nothing but its headers is known; None lets it come.
+
+        Args:
+            ahead: Uploads that have arrived and are not answered, for whatever model.
+            most: As many may be.
+            budget_ms: Milliseconds it will have once it has arrived.
+        """
+        wait_ms = ahead * self._pace.ms
+        if ahead >= most:
+            message, code = f"{ahead} uploads have come before and are not answered", "queue"
+        elif wait_ms > budget_ms * WAIT_SHARE:
+            message, code = f"{ahead} uploads would take about {wait_ms:.0f} ms before it", "busy"
+        else:
+            return None
+        with self._lock:
+            self.refused[code] += 1
+        return Busy(message, max(1.0, wait_ms), code)
 
     def look(self, lane: str, deadline: Deadline) -> None:
         """Refuse early, before a body is taken apart for nothing.
@@ -176,7 +202,9 @@ class Door:
                 # While others wait, uploads come out one pace after the other.
                 pace_s = now - max(room.left_at, ticket.entered_at)
                 room.pace.measured(pace_s * 1000 / ticket.runs)
-            room.left_at = now
+                pace_s = now - max(self._left_at, ticket.entered_at)
+                self._pace.measured(pace_s * 1000)
+            self._left_at = room.left_at = now
             if decode_ms and ticket.megapixels:
                 # Small pictures cost their header, not their pixels.
                 self._decode.measured(decode_ms / max(ticket.megapixels, 0.1))

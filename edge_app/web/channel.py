@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import waitress.channel
 import waitress.parser
 import waitress.task
 
-from edge_app.web.lanes import Overload
+from edge_app.door import Busy
+from edge_app.web.refusal import refusal
 from edge_app.web.request import ARRIVED_AT
 from edge_app.web.request_id import HEADER, id_from
+from edge_app.web.socket_calls import Receiver, send
 
 CODES = {
     400: "bad_request",
@@ -28,19 +33,77 @@ LINGER_S = 2.0
 would be reset, and the reset throws the refusal away before the client has read it."""
 
 
-class _Parser(waitress.parser.HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Notes when a request began, and when it was complete, before it queues for a thread."""
+class _Nowhere:
+    """Takes a body that nobody wants; it is counted and let go.
 
-    def __init__(self, adjustments: Any) -> None:
+    Args:
+        size: Its bytes; None where only its end would tell.
+    """
+
+    error = None
+
+    def __init__(self, size: int | None) -> None:
+        self._left = size
+
+    @property
+    def completed(self) -> bool:
+        """Whether all of it has come."""
+        return self._left == 0
+
+    def received(self, data: bytes) -> int:
+        """Count a piece; returns how much of it belonged to the body."""
+        if self._left is None:
+            return len(data)
+        taken = min(len(data), self._left)
+        self._left -= taken
+        return taken
+
+    def getbuf(self) -> io.BytesIO:
+        """Nothing, for whoever closes it."""
+        return io.BytesIO()
+
+
+class _Parser(waitress.parser.HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """Notes when a request began, and when it was complete, before it queues for a thread.
+
+    Args:
+        adjustments: waitress's settings.
+        look: Told of a request when its headers are there, and again when all of it is.
+    """
+
+    def __init__(self, adjustments: Any, look: Callable[[_Parser], None] = lambda _: None) -> None:
         super().__init__(adjustments)
         self.began_at = time.monotonic()
         self.arrived_at = 0.0
+        self.refused = False
+        self._look = look
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of its body in memory."""
+        return 0 if self.refused else int(self.body_bytes_received)
 
     def received(self, data: bytes) -> int:
+        headers_were_there = self.headers_finished
         consumed: int = super().received(data)
         if self.completed:
             self.arrived_at = time.monotonic()
+        news = self.completed or self.headers_finished != headers_were_there
+        if news and not self.refused and self.error is None and not self.empty:
+            self._look(self)
+        if self.refused:
+            # For waitress that is no request at all: none of it is handed on.
+            self.empty: bool = True
+            self.error: Any = None
         return consumed
+
+    def refuse(self, *, rest_is_known: bool) -> None:
+        """Let go of what came of the body, and of what will come."""
+        self.refused = True
+        self.expect_continue = False
+        self.close()
+        if not self.completed:
+            self.body_rcv = _Nowhere(self.content_length if rest_is_known else None)
 
 
 class _Task(waitress.task.WSGITask):  # type: ignore[misc]  # waitress has no types
@@ -59,9 +122,6 @@ class _ErrorTask(waitress.task.ErrorTask):  # type: ignore[misc]  # waitress has
         error = self.request.error
         given = self.request.headers.get("X_REQUEST_ID", "")
         self.response_headers.append((HEADER, id_from(given)))
-        if isinstance(error, Overload):
-            self._refuse(error)
-            return
         code = CODES.get(error.code, "internal")
         document = {"error": {"code": code, "message": str(error.body)}}
         body = json.dumps(document).encode() + b"\n"
@@ -72,37 +132,36 @@ class _ErrorTask(waitress.task.ErrorTask):  # type: ignore[misc]  # waitress has
         self.content_length = len(body)
         self.write(body)
 
-    def _refuse(self, error: Overload) -> None:
-        """A whole request that comes too much; the connection may go on."""
-        retry = {"retry_after_ms": error.retry_after_ms}
-        document = {"error": {"code": "queue", "message": error.body} | retry}
-        body = json.dumps(document).encode() + b"\n"
-        self.status = f"{error.code} {error.reason}"
-        headers = [("Content-Type", "application/json"), ("Retry-After", "1")]
-        self.response_headers.extend(headers)
-        self.content_length = len(body)
-        self.write(body)
-
 
 class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    """A connection of this server."""
+    """A connection of a server, which completes this class with what all its connections share.
 
-    parser_class = _Parser
+    `admit` tells why a request is refused of which no more than its headers is known, `receiver`
+    is the one of the thread that reads.
+    """
+
+    parser_class: Any = _Parser
     task_class = _Task
     error_task_class = _ErrorTask
+    admit: Callable[[Any], Busy | None]
+    receiver: Receiver
     lingers = False
     _linger_until = 0.0
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.parser_class = functools.partial(_Parser, look=self._look)
 
     @property
     def busy(self) -> bool:
         """Whether an answer is under way."""
-        return bool(self.requests or self.total_outbufs_len)
+        return bool(self.requests or self.total_outbufs_len or self.close_when_flushed)
 
     @property
     def held_bytes(self) -> int:
         """Bytes of request bodies in memory."""
         requests = [*self.requests, self.request]
-        return sum(request.body_bytes_received for request in requests if request is not None)
+        return sum(request.held_bytes for request in requests if request is not None)
 
     def waiting_s(self, now: float) -> float:
         """Seconds for which the client has been sending its request; 0 between requests."""
@@ -139,6 +198,28 @@ class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress h
             return
         super().handle_write()
 
+    def recv(self, buffer_size: int) -> bytes:
+        """What has arrived; closes at the end."""
+        del buffer_size
+        try:
+            content = self.receiver.receive(self.socket.fileno())
+        except ConnectionError:
+            content = b""
+        if not content:
+            self.handle_close()
+        return content
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send what the system takes at once; closes if the client is gone."""
+        try:
+            return send(self.socket.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except ConnectionError:
+            if do_close:
+                self.handle_close()
+            return 0
+
     def handle_read(self) -> None:
         """Receive; what comes after a refusal is thrown away."""
         if self._linger_until == 0:
@@ -150,3 +231,28 @@ class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress h
             ended = True
         if ended:
             self.handle_close()
+
+    def handle_close(self) -> None:
+        """Close; the parsers' way back to here would keep this in memory."""
+        super().handle_close()
+        self.parser_class = _Parser
+
+    def _look(self, request: _Parser) -> None:
+        """Refuse a request that comes too much, on the thread that reads it and at once.
+
+        The connection goes on wherever the rest of the body can be counted off.
+        """
+        if self.requests or (busy := self.admit(request)) is None:
+            return  # behind another request, answers must keep their order
+        plain = request.version == "1.1" and not request.connection_close
+        goes_on = plain and not (request.chunked or request.expect_continue)
+        request.refuse(rest_is_known=goes_on)
+        given_id = request.headers.get("X_REQUEST_ID", "")
+        answer = refusal(request.path, busy, given_id=given_id, goes_on=goes_on)
+        with self.outbuf_lock:
+            self.outbufs[-1].append(answer)
+            self.current_outbuf_count += len(answer)
+            self.total_outbufs_len += len(answer)
+            self._flush_exception(self._flush_some)
+        if not goes_on:
+            self.lingers = self.close_when_flushed = True

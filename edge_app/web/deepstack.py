@@ -23,7 +23,7 @@ LEAST = "min_confidence"
 def deepstack_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
     """Routes of the dialect."""
     blueprint = Blueprint("deepstack", __name__, url_prefix="/v1/vision")
-    shape_errors(blueprint, _shape)
+    shape_errors(blueprint, shape)
 
     def judged(model: str) -> Judged:
         deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
@@ -83,5 +83,6 @@ def _least_confidence() -> float:
     return value
 
 
-def _shape(problem: Problem) -> dict[str, Any]:
+def shape(problem: Problem) -> dict[str, Any]:
+    """An error as the dialect's clients expect it."""
     return {"success": False, "error": problem.message, "predictions": []}

@@ -39,7 +39,7 @@ EXTENSIONS = ["binary_tensor_data", "classification", "model_repository"]
 def kserve_blueprint(uploads: Uploads, status: AppStatus, settings: AppSettings) -> Blueprint:
     """Routes of the protocol."""
     blueprint = Blueprint("kserve", __name__, url_prefix="/v2")
-    shape_errors(blueprint, _shape)
+    shape_errors(blueprint, shape)
     engines = uploads.engines
 
     @blueprint.get("")
@@ -191,5 +191,6 @@ def _indexed(engines: Engines, name: str) -> dict[str, str]:
     return {"name": name, "version": version, "state": state, "reason": problem}
 
 
-def _shape(problem: Problem) -> dict[str, Any]:
+def shape(problem: Problem) -> dict[str, Any]:
+    """An error as the dialect's clients expect it."""
     return {"error": problem.message}

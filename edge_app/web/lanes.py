@@ -1,17 +1,18 @@
 """Threads for the requests, in two lanes: uploads, and everything else.
 
-However many uploads wait for their model, a page or a health check finds a free thread. When
-more uploads wait for a thread than there are, the next ones are refused at once, on a thread
-that does nothing else and without the app: refusing must stay much cheaper than answering.
+However many uploads wait for their model, a page or a health check finds a free thread. Uploads
+that come too much are refused while they are read, without a thread and without the app:
+refusing must stay much cheaper than answering.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import Any
 
 import waitress.task
+
+from edge_app.door import Busy, Door
 
 PAGES = 6
 """Threads for everything that is no upload: none of it takes long."""
@@ -20,41 +21,43 @@ UPLOADS = ("/predict", "/api/v1/inspections", "/v1/", "/v2/")
 """POST below these paths runs a model."""
 
 
-class Overload:
-    """What stands in the place of a broken request's error: this one is whole, and too much."""
-
-    code = 503
-    reason = "Service Unavailable"
-    body = "more uploads wait than there are threads"
-    retry_after_ms = 200
-
-
 class Lanes:
     """What waitress calls its task dispatcher.
 
     Args:
-        uploads: Threads for uploads.
-        refused: Where refusals are counted, under `queue`.
+        uploads: Threads for uploads; as many again may wait for one.
+        door: Knows what an upload takes at present.
+        deadline_ms: An upload's budget if it does not ask for another.
+        deadline_max_ms: The longest it may ask for.
     """
 
-    def __init__(self, uploads: int, refused: Counter[str]) -> None:
+    def __init__(
+        self, uploads: int, door: Door, deadline_ms: float, deadline_max_ms: float
+    ) -> None:
         self._threads = uploads
-        self._refused = refused
+        self._door = door
+        self._deadline_ms, self._deadline_max_ms = deadline_ms, deadline_max_ms
         self._uploads = _dispatcher("uploads", uploads)
         self._pages = _dispatcher("pages", PAGES)
-        self._refusals = _dispatcher("refusals", 1)
+
+    def admit(self, request: Any) -> Busy | None:
+        """Why a request that is being read is refused; None lets it come."""
+        if not _is_upload(request):
+            return None
+        ahead = self._uploads.active_count + len(self._uploads.queue)
+        return self._door.knock(ahead, 2 * self._threads, self._budget_ms(request))
 
     def add_task(self, channel: Any) -> None:
         """Queue a request that has arrived."""
-        request = channel.requests[0]
-        if not _is_upload(request):
-            self._pages.add_task(channel)
-        elif self._uploads.active_count + len(self._uploads.queue) < 2 * self._threads:
-            self._uploads.add_task(channel)
-        else:
-            self._refused["queue"] += 1
-            request.error = Overload()
-            self._refusals.add_task(channel)
+        lane = self._uploads if _is_upload(channel.requests[0]) else self._pages
+        lane.add_task(channel)
+
+    def _budget_ms(self, request: Any) -> float:
+        try:
+            asked_ms = float(request.headers.get("X_DEADLINE_MS", self._deadline_ms))
+        except ValueError:
+            return self._deadline_ms  # the app says what is wrong with it
+        return asked_ms if 1 <= asked_ms <= self._deadline_max_ms else self._deadline_ms
 
     @property
     def waiting(self) -> int:
@@ -66,7 +69,7 @@ class Lanes:
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
         """Let the threads end."""
-        lanes = (self._refusals, self._uploads, self._pages)
+        lanes = (self._uploads, self._pages)
         ended = [lane.shutdown(cancel_pending, timeout=timeout) for lane in lanes]
         return all(ended)
 

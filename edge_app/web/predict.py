@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
@@ -59,14 +62,15 @@ def _image_answer(
 
 def image_answer(judged: Judged) -> dict[str, Any]:
     """The answer to a picture."""
-    inspection = judged.inspection
+    inspection, anomaly = judged.inspection, judged.prediction.anomaly
     return {
         "id": inspection.id,
         "predicted_class": inspection.label,
         "confidence": round(inspection.score, 6),
-        "class_scores": {label: round(s, 6) for label, s in inspection.scores.items()},
+        "class_scores": _rounded(inspection.scores),
         "detections": [dataclasses.asdict(found) for found in judged.prediction.detections],
-        "anomaly": judged.prediction.anomaly,
+        # Not NaN: the whole document would have to be searched for more of them.
+        "anomaly": anomaly if math.isfinite(anomaly) else None,
         "verdict": str(inspection.decision),
         "code": int(inspection.code),
         "reason": inspection.reason,
@@ -78,3 +82,9 @@ def image_answer(judged: Judged) -> dict[str, Any]:
             "total": round(inspection.total_ms, 3),
         },
     }
+
+
+def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    """All at once: a model may know a thousand labels."""
+    values = np.fromiter(scores.values(), np.float64, len(scores))
+    return dict(zip(scores, values.round(6).tolist(), strict=True))

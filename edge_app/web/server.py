@@ -10,7 +10,6 @@ import logging
 import socket
 import threading
 import time
-from collections import Counter
 from typing import Any
 
 import waitress.server
@@ -18,8 +17,11 @@ import waitress.wasyncore
 from flask import Flask
 
 from edge_app.config import AppSettings
+from edge_app.door import Door
 from edge_app.web.channel import Channel
 from edge_app.web.lanes import Lanes
+from edge_app.web.loop import Loop
+from edge_app.web.socket_calls import Receiver
 from edge_app.web.sweep import Sweep
 
 RECEIVE_BYTES = 262_144
@@ -49,7 +51,7 @@ class Server:
         app: What to serve.
         settings: Address, threads and limits.
         sockets: Listening sockets from systemd; none to open one.
-        refused: Where refusals are counted that the app never sees.
+        door: Admission, asked while an upload is read; none to let all of them in.
 
     Raises:
         OSError: The port is taken.
@@ -60,19 +62,31 @@ class Server:
         app: Flask,
         settings: AppSettings,
         sockets: list[socket.socket],
-        refused: Counter[str] | None = None,
+        door: Door | None = None,
     ) -> None:
         max_body_bytes = settings.max_body_mb * 1_000_000
         self._map: dict[int, Any] = {}
-        self._lanes = Lanes(settings.threads, Counter() if refused is None else refused)
+        self._loop = Loop(self._map)
+        self._lanes = Lanes(
+            settings.threads,
+            door or Door(settings.threads),
+            settings.deadline_ms,
+            settings.deadline_max_ms,
+        )
         try:
             self._listen(app, settings, sockets)
         except OSError:
             self._lanes.shutdown(timeout=0.1)
+            self._loop.close()
             waitress.wasyncore.close_all(self._map, ignore_all=True)
             raise
+        shared = {
+            "admit": staticmethod(self._lanes.admit),
+            "receiver": Receiver(RECEIVE_BYTES),
+        }
+        channel = type("ServedChannel", (Channel,), shared)
         for listener in self._listeners():
-            listener.channel_class = Channel
+            listener.channel_class = channel
         self._sweep = Sweep(self._map, max_bytes=max(64_000_000, 4 * max_body_bytes))
         self._stopping = False
         self._turned_at = time.monotonic()
@@ -116,6 +130,7 @@ class Server:
         self._listeners()[0].pull_trigger()
         self._thread.join(2 * TURN_S)
         waitress.wasyncore.close_all(self._map, ignore_all=True)
+        self._loop.close()
 
     def _listen(self, app: Flask, settings: AppSettings, sockets: list[socket.socket]) -> None:
         where: dict[str, Any] = (
@@ -143,7 +158,7 @@ class Server:
 
     def _run(self) -> None:
         while not self._stopping:
-            waitress.wasyncore.loop(timeout=TURN_S, use_poll=True, map=self._map, count=1)
+            self._loop.turn(self._turned_at, TURN_S)
             self._turned_at = time.monotonic()
             self._sweep.now(self._turned_at)
 

@@ -36,7 +36,7 @@ TYPES = {
 def tfserving_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
     """Routes of the dialect."""
     blueprint = Blueprint("tfserving", __name__, url_prefix="/v1/models")
-    shape_errors(blueprint, _shape)
+    shape_errors(blueprint, shape)
     engines = uploads.engines
 
     @blueprint.get("/<name>")
@@ -176,5 +176,6 @@ def _described(info: TensorInfo) -> dict[str, Any]:
     }
 
 
-def _shape(problem: Problem) -> dict[str, Any]:
+def shape(problem: Problem) -> dict[str, Any]:
+    """An error as the dialect's clients expect it."""
     return {"error": problem.message}

@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -232,9 +231,9 @@ def test_a_taken_port_is_told(device: Device, server: Server) -> None:
 
 def test_what_comes_too_much_is_refused_before_the_app(device: Device) -> None:
     """With every thread taken and as many waiting, the next one hears it within the moment."""
-    refused: Counter[str] = Counter()
+    door = device.uploads.door
     settings = replace(AppSettings(), port=0, threads=2)
-    server = Server(device.app, settings, [], refused)
+    server = Server(device.app, settings, [], door)
     server.start()
     device.model.go_on.clear()
     upload = {"body": picture(), "headers": {"X-Deadline-Ms": "4000"}}
@@ -254,10 +253,10 @@ def test_what_comes_too_much_is_refused_before_the_app(device: Device) -> None:
     spent_s = time.monotonic() - began
 
     assert (status, document["error"]["code"]) == (503, "queue")
-    assert document["error"]["retry_after_ms"] == 200
+    assert document["error"]["retry_after_ms"] >= 1
     assert spent_s < 0.5
     assert ask(server)[0] == 200
-    assert refused["queue"] == 1
+    assert door.refused["queue"] == 1
     with connect(server) as connection:
         connection.sendall(b"POST /predict HTTP/1.0\r\nX-Request-Id: mine\r\n\r\n")
         assert b"\r\nX-Request-Id: mine\r\n" in received(connection)
