@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import logging
 import os
@@ -11,7 +12,9 @@ import sys
 from pathlib import Path
 
 from camera.assembly import Assembly, check
+from camera.attempt import one_picture
 from camera.gpio import GpioError
+from camera.sources import SourceLost
 from edge_app import notify
 from edge_app.config import (
     EXIT_CONFIG,
@@ -21,6 +24,8 @@ from edge_app.config import (
     load_settings,
     to_toml,
 )
+from edge_app.in_use import occupy
+from edge_app.inference.decode import BadImage
 
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a busy thread hold up the inspection loop several times."""
@@ -44,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.check:
         print(f"settings of camera {arguments.name} are in order")
         return 0
+    if arguments.try_out:
+        return _try(arguments.name, camera, settings)
     notify.setup_logging(f"lineside-camera-{arguments.name}")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
@@ -59,11 +66,27 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, help="the settings file (TOML)")
     parser.add_argument("--check", action="store_true", help="look at the settings and leave")
     parser.add_argument("--print-config", action="store_true", help="show the settings in force")
+    parser.add_argument(
+        "--try", action="store_true", dest="try_out", help="take one picture and leave"
+    )
     return parser.parse_args(argv)
+
+
+def _try(name: str, camera: CameraSettings, settings: Settings) -> int:
+    try:
+        with contextlib.ExitStack() as held:
+            if settings.socket_dir.is_dir():
+                held.callback(os.close, _only_one(settings.socket_dir / f"{name}.lock"))
+            print(one_picture(camera))
+    except (SourceLost, BadImage, OSError) as error:
+        print(f"lineside-camera: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def run(name: str, camera: CameraSettings, settings: Settings) -> int:
     """Build the line, serve until SIGTERM or SIGINT, stop in order."""
+    occupy(settings.data_dir)
     settings.socket_dir.mkdir(parents=True, exist_ok=True)
     lock = _only_one(settings.socket_dir / f"{name}.lock")
     try:

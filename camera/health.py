@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_app.clock import clock_is_kept
+
 HOT_C = 80.0
 """A Raspberry Pi slows its clock down from here on: answers begin to come late."""
 
 EVERY_S = 5.0
-
-STA_UNSYNC = 0x0040
-"""The kernel's word for a clock that nobody keeps."""
 
 UNSYNCHRONISED, NTP = 0, 1
 """Values of the PLC's clock register; 2 (PTP) can't be told from NTP by the kernel's state."""
@@ -55,7 +53,8 @@ class Doctor:
         """The machine's state, a few seconds old at most."""
         with self._lock:
             if time.monotonic() - self._read_at >= EVERY_S:
-                self._health = Health(self._temperature_c(), _clock_state())
+                clock = NTP if clock_is_kept() else UNSYNCHRONISED
+                self._health = Health(self._temperature_c(), clock)
                 self._read_at = time.monotonic()
             return self._health
 
@@ -67,17 +66,3 @@ class Doctor:
             except (OSError, ValueError):  # some sensors answer only at times
                 continue
         return max(found)
-
-
-def _clock_state() -> int:
-    """Whether the kernel's clock is kept by somebody: `adjtimex` says so without privileges."""
-    buffer = ctypes.create_string_buffer(512)
-    try:
-        state = ctypes.CDLL(None).adjtimex(buffer)
-    except (OSError, AttributeError):
-        return UNSYNCHRONISED
-    # struct timex: modes, offset, freq, maxerror, esterror, status; all longs but modes and status.
-    long_bytes = ctypes.sizeof(ctypes.c_long)
-    status = ctypes.c_int.from_buffer(buffer, long_bytes * 5).value
-    # TIME_ERROR (5) is what the kernel answers when nobody keeps the clock.
-    return UNSYNCHRONISED if state in (-1, 5) or status & STA_UNSYNC else NTP

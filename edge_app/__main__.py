@@ -12,6 +12,7 @@ from pathlib import Path
 from edge_app import notify
 from edge_app.build import build
 from edge_app.config import EXIT_CONFIG, ConfigError, Settings, load_settings, to_toml
+from edge_app.in_use import InUse, occupy
 from edge_app.web.request_id import stamp
 from edge_app.web.server import Server
 
@@ -45,6 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     notify.setup_logging("lineside-app").addFilter(stamp)
     try:
         return run(settings)
+    except InUse as error:
+        log.error("%s", error)  # noqa: TRY400 - one sentence
+        return 1
     except OSError as error:
         address = f"{settings.app.host}:{settings.app.port}"
         log.error("the app can't serve on %s: %s", address, error)  # noqa: TRY400 - one sentence
@@ -54,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(settings: Settings) -> int:
     """Build everything, serve, stop in order."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    occupy(settings.data_dir)
     parts = build(settings)
     door = parts.uploads.door
     server = Server(parts.app, settings.app, notify.listening_sockets(), door)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from edge_app import audit_cli, commission, jobs_cli, models_cli
+from edge_app.care import backup_cli, check
+from edge_app.care.backup import BackupError
 from edge_app.config import EXIT_CONFIG, ConfigError
 from edge_app.jobs import JobError
 from edge_app.lines import LineDown
@@ -24,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     jobs_cli.add_parser(commands)
     commission.add_parser(commands)
     audit_cli.add_parser(commands)
+    check.add_parser(commands)
+    backup_cli.add_parser(commands)
     settings = commands.add_parser("settings", help="print the page of all settings (Markdown)")
     settings.set_defaults(run=_settings)
     arguments = parser.parse_args(argv)
@@ -34,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"lineside: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    except (CantStart, StoreError, JobError, LineDown) as error:
+    except (BackupError, CantStart, StoreError, JobError, LineDown) as error:
         print(f"lineside: {error}", file=sys.stderr)
         return 1
     return status

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_app.care.restore import finish
 from edge_app.config import Settings, load_settings
 from edge_app.inference.judge import Code, Decision
 from edge_app.jobs import Job, JobStore
@@ -128,6 +129,8 @@ class Up:
         """
         began = time.monotonic()
         self._data_dir.mkdir(parents=True, exist_ok=True)
+        if finish(self._data_dir, self._config):
+            self._say("a restore that was cut off is complete now")
         if not self._config.exists():
             make_demo_line(self._data_dir, self._config)
         self._settings = load_settings(self._config, self._environ)

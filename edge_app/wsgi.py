@@ -17,6 +17,7 @@ from flask import Flask
 from edge_app import notify
 from edge_app.build import build
 from edge_app.config import load_settings
+from edge_app.in_use import occupy
 from edge_app.web.request_id import stamp
 
 CONFIG = "LINESIDE_CONFIG"
@@ -30,11 +31,13 @@ def application() -> Flask:
 
     Raises:
         ConfigError: A setting is wrong.
+        InUse: A restore is at work, or was cut off.
     """
     path = os.environ.get(CONFIG)
     settings = load_settings(Path(path) if path else None)
     notify.setup_logging("lineside-app").addFilter(stamp)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    occupy(settings.data_dir)
     parts = build(settings)
     parts.start()
     atexit.register(parts.stop)

@@ -17,7 +17,9 @@ ALLOWED = {
     "convert": ("convert", "edge_app.inference"),
     "camera": (
         "camera",
+        "edge_app.clock",
         "edge_app.config",
+        "edge_app.in_use",
         "edge_app.notify",
         "edge_app.secret",
         "edge_app.inference",

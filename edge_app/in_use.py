@@ -1,0 +1,87 @@
+"""Whether programs work on a data directory: nobody may exchange it under them."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOCK = ".in-use"
+STAGE, READY = ".restore", "ready"
+"""Where a restore prepares what it will put in place, and the file that says it is complete."""
+
+WAIT_S = 10.0
+"""Longer than putting a restored directory in place takes."""
+
+log = logging.getLogger(__name__)
+
+
+class InUse(OSError):  # noqa: N818 - a fact about the data
+    """Somebody works on the data directory; one sentence."""
+
+
+def restore_is_cut_off(data_dir: Path) -> bool:
+    """Whether a restore was complete, and cut off before all of it was in place."""
+    return (data_dir / STAGE / READY).exists()
+
+
+def occupy(data_dir: Path) -> None:
+    """Tell, for as long as this process lives, that it works on a data directory.
+
+    A disk that refuses keeps no program from running.
+
+    Raises:
+        InUse: A restore is at work, or was cut off.
+    """
+    lock = _open(data_dir)
+    if lock is not None and not _take(lock, fcntl.LOCK_SH):
+        raise InUse(f"a restore is at work in {data_dir}")
+    if restore_is_cut_off(data_dir):
+        raise InUse(f"a restore of {data_dir} was cut off: lineside restore --finish completes it")
+
+
+@contextmanager
+def alone(data_dir: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Keep every program away from a data directory meanwhile.
+
+    Raises:
+        InUse: One works on it.
+    """
+    lock = _open(data_dir)
+    if lock is None:
+        raise InUse(f"{data_dir} can't be written")
+    try:
+        if not _take(lock, fcntl.LOCK_EX, wait_s):
+            raise InUse(
+                f"programs work on {data_dir}; stop them first: "
+                "systemctl stop lineside.target lineside-app.socket"
+            )
+        yield
+    finally:
+        os.close(lock)
+
+
+def _open(data_dir: Path) -> int | None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        log.warning("whether %s is in use can't be said: %s", data_dir, error.strerror)
+        return None
+
+
+def _take(lock: int, kind: int, wait_s: float = 0.0) -> bool:
+    ends_at = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= ends_at:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
