@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
+import caring
 import machine
 import serving
 import surviving
@@ -29,6 +30,10 @@ FACTS = (
     serving.the_units_are_closed,
     serving.secrets_reach_only_the_programs,
     serving.the_line_comes_first,
+    caring.a_new_device_is_well,
+    caring.a_fault_is_named,
+    caring.a_backup_comes_back,
+    caring.a_restore_that_was_cut_off_is_completed,
     surviving.a_killed_line_is_back,
     surviving.a_stalled_line_is_back,
     surviving.a_hung_line_says_where,
@@ -56,6 +61,10 @@ EMULATED = (
     serving.the_fast_kernels_are_in_use,
     serving.the_units_are_closed,
     serving.the_line_comes_first,
+    caring.a_new_device_is_well,
+    caring.a_fault_is_named,
+    caring.a_backup_comes_back,
+    caring.a_restore_that_was_cut_off_is_completed,
     machine.both_runtimes_judge,
     machine.a_v4l2_camera_is_read,
     machine.memory_limits_hold,

@@ -1,0 +1,99 @@
+"""Facts of a device that is looked after: checked, backed up and restored."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from probe import APP, BACK_WITHIN_S, DATA, LINE, SETTINGS, answers, run, shown, until
+
+BACKUP = Path("/root/backup.tar.gz")
+UNITS = ("lineside.target", "lineside-app.socket", APP, LINE)
+ELSEWHERE = {"clock", "memory", "heat", "disk speed"}
+"""What this machine is like is no matter of the installation."""
+
+PROMISE = """
+import pathlib, sys
+from edge_app.care.restore import prepare
+with open(sys.argv[1], "rb") as stream:
+    prepare(stream, pathlib.Path(sys.argv[2]), "test", settings=True)
+"""
+
+
+def check() -> dict[str, dict[str, str]]:
+    """What `lineside check` finds, by what it is about."""
+    said = subprocess.run(
+        ["lineside", "check", "--json"], capture_output=True, text=True, check=False
+    )
+    assert said.returncode in (0, 3), said.stdout + said.stderr
+    return {entry["about"]: entry for entry in json.loads(said.stdout)["findings"]}
+
+
+def a_new_device_is_well() -> str:
+    """`lineside check` finds nothing but good in what was installed; also the programs' user."""
+    found = check()
+    wrong = [
+        entry for about, entry in found.items() if entry["state"] != "ok" and about not in ELSEWHERE
+    ]
+    assert not wrong, wrong
+    for about in ("settings", "services", "camera cam1", "line cam1", "jobs", "credentials"):
+        assert about in found, sorted(found)
+    said = run("runuser", "-u", "lineside", "--", "lineside", "check", check=False)
+    assert "fault" not in said, said
+    return ", ".join(f"{about}: {found[about]['text']}" for about in ("services", "disk speed"))
+
+
+def a_fault_is_named() -> str:
+    """A line that is stopped and a wrong setting are faults, with what to do."""
+    run("systemctl", "stop", LINE)
+    said = run("lineside", "check", check=False)
+    run("systemctl", "start", LINE)
+    assert f"systemctl start {LINE}" in said, said
+    good = SETTINGS.read_text(encoding="utf-8")
+    SETTINGS.write_text(good + "\nno_such_setting = 1\n", encoding="utf-8")
+    wrong = run("lineside", "check", check=False)
+    SETTINGS.write_text(good, encoding="utf-8")
+    assert f"lineside.toml, line {len(good.splitlines()) + 2}: unknown setting" in wrong, wrong
+    until(answers, BACK_WITHIN_S)
+    return wrong.splitlines()[0].split(";")[0]
+
+
+def a_backup_comes_back() -> str:
+    """Made by root while the line works, put in place by root, and all of it the programs' own."""
+    made = run("lineside", "backup", str(BACKUP), "--records")
+    assert BACKUP.stat().st_mode & 0o777 == 0o600
+    refused = run("lineside", "restore", str(BACKUP), check=False)
+    assert "stop them first" in refused, refused
+    SETTINGS.write_text(SETTINGS.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    run("systemctl", "stop", "lineside.target", "lineside-app.socket")
+    run("lineside", "restore", str(BACKUP))
+    run("systemctl", "start", "lineside.target")
+    until(answers, BACK_WITHIN_S)
+    return made.strip() + owned()
+
+
+def a_restore_that_was_cut_off_is_completed() -> str:
+    """With the promise made and the power gone, the next start of the units keeps it."""
+    SETTINGS.write_text(SETTINGS.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    run("systemctl", "stop", "lineside.target", "lineside-app.socket")
+    python = "/opt/lineside/current/bin/python"
+    copy = Path("/tmp/backup.tar.gz")  # noqa: S108 - a container of our own
+    copy.write_bytes(BACKUP.read_bytes())
+    run("runuser", "-u", "lineside", "--", python, "-I", "-c", PROMISE, str(copy), str(DATA))
+    assert (DATA / ".restore/ready").exists()
+    run("systemctl", "start", "lineside.target")
+    until(answers, BACK_WITHIN_S)
+    for unit in UNITS:
+        assert shown(unit, "ActiveState") == "active", unit
+    return owned().strip()
+
+
+def owned() -> str:
+    """Nothing of a restore is left, settings are the backup's, data the programs'."""
+    assert not (DATA / ".restore").exists()
+    assert "# changed" not in SETTINGS.read_text(encoding="utf-8")
+    assert SETTINGS.owner() == "root"
+    strangers = [str(path) for path in DATA.rglob("*") if path.owner() != "lineside"]
+    assert not strangers, strangers
+    return f"; {sum(1 for path in DATA.rglob('*'))} entries, all of lineside"
