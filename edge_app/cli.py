@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from edge_app import audit_cli, commission, jobs_cli, models_cli
-from edge_app.care import backup_cli, check
+from edge_app.care import backup_cli, check, support
 from edge_app.care.backup import BackupError
 from edge_app.config import EXIT_CONFIG, ConfigError
 from edge_app.jobs import JobError
@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     commission.add_parser(commands)
     audit_cli.add_parser(commands)
     check.add_parser(commands)
+    support.add_parser(commands)
     backup_cli.add_parser(commands)
     settings = commands.add_parser("settings", help="print the page of all settings (Markdown)")
     settings.set_defaults(run=_settings)

@@ -14,17 +14,15 @@ MAX_BYTES = 1024
 UNIT_PREFIX = "lineside_"
 """systemd names a file of a folder that it hands over `ID_FILE`; our units' ID is `lineside`."""
 
+_NAMED = r"(?:[a-z0-9_-]*(?:password|passwd|pwd|token|secret|api_?key|session_key|auth))"
+
 BLOTS = (
     # Up to the last @: a password that was not quoted may hold one itself.
     (re.compile(r"(?<=://)[^\s\"'<>]*@"), "***@"),
-    (
-        re.compile(
-            r"(?i)((?:[a-z0-9_-]*(?:password|passwd|pwd|token|secret|api_?key|session_key|auth))"
-            r"[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^&\s,;|}\"']+)"
-        ),
-        r"\1***",
-    ),
-    (re.compile(r"(?i)(authorization\W+|bearer\s+|basic\s+)[A-Za-z0-9+/._~=-]{8,}"), r"\1***"),
+    (re.compile(rf"(?i)({_NAMED}[\"']?\s*[=:]\s*([\"']))[^\"']*(?=\2)"), r"\1***"),
+    (re.compile(rf"(?i)({_NAMED}[\"']?\s*[=:]\s*)[^&\s,;|}}\"']+"), r"\1***"),
+    (re.compile(r"(?i)(\bkey=)[^&\s]+"), r"\1***"),
+    (re.compile(r"(?i)(\b(?:authorization\W+(?:basic|bearer)|bearer)\s+)[\w.~+/=-]{8,}"), r"\1***"),
     (re.compile(r"(?i)(first administrator at /login with )\S+"), r"\1***"),
     (re.compile(r"\bls_[0-9a-f]{8}_[\w-]+"), "***"),
     (re.compile(r"\$argon2[a-z]*\$[^\s\"']+"), "***"),

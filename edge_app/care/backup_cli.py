@@ -55,7 +55,7 @@ def _backup(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{arguments.file}: {len(manifest.files)} files, {size} bytes\n")
         return 0
 
-    with _told_plainly():
+    with told_plainly():
         return write_whole(arguments.file, settings.data_dir, write)
 
 
@@ -83,7 +83,7 @@ def write_whole(path: Path, data_dir: Path, write: Callable[[BinaryIO], int]) ->
 
 def _restore(arguments: argparse.Namespace) -> int:
     config, data_dir = _target(place_of(arguments))
-    with _told_plainly():
+    with told_plainly():
         if arguments.finish:
             done = finish(data_dir, config)
             sys.stdout.write("the restore is complete\n" if done else "nothing was cut off\n")
@@ -103,7 +103,7 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(stream: BinaryIO, data_dir: Path, arguments: argparse.Namespace) -> int:
-    with _told_plainly():
+    with told_plainly():
         said = prepare(stream, data_dir, _who(), settings=not arguments.keep_settings)
         sys.stdout.write("".join(f"{line}\n" for line in said))
     return 0
@@ -120,7 +120,7 @@ def _target(place: Place) -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
+def told_plainly() -> Iterator[None]:
     """An OSError is a sentence here, no traceback."""
     try:
         yield

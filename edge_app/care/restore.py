@@ -26,6 +26,9 @@ PARTS = ("models", "jobs", ACCESS, RECORDS)
 BESIDE_RECORDS = ("records.db-wal", "records.db-shm")
 """They belong to the old records: beside the new ones they would be taken for theirs."""
 
+STOP_S = 3.0
+"""Programs that were told to stop are gone by then; `systemctl stop` waits for the target alone."""
+
 Move = Callable[[Path, Path], object]
 
 
@@ -44,7 +47,7 @@ def prepare(stream: BinaryIO, data_dir: Path, who: str, *, settings: bool) -> li
         OSError: The disk refuses; nothing was changed.
     """
     stage = data_dir / STAGE
-    with alone(data_dir):
+    with alone(data_dir, STOP_S):
         if restore_is_cut_off(data_dir):
             raise BackupError("an earlier restore was cut off: lineside restore --finish first")
         shutil.rmtree(stage, ignore_errors=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 
-from probe import APP, BACK_WITHIN_S, DATA, LINE, SETTINGS, answers, run, shown, until
+from probe import APP, BACK_WITHIN_S, DATA, LINE, SETTINGS, answers, journal, run, shown, until
 
 BACKUP = Path("/root/backup.tar.gz")
 UNITS = ("lineside.target", "lineside-app.socket", APP, LINE)
@@ -57,6 +59,30 @@ def a_fault_is_named() -> str:
     assert f"lineside.toml, line {len(good.splitlines()) + 2}: unknown setting" in wrong, wrong
     until(answers, BACK_WITHIN_S)
     return wrong.splitlines()[0].split(";")[0]
+
+
+def a_support_bundle_has_no_secret() -> str:
+    """Journal, units and check are in it; a credential, the setup token and hashes are not."""
+    secret = Path("/etc/lineside/credentials/probe")
+    secret.write_text("eve:planted-credential\n", encoding="ascii")
+    run("systemd-cat", "-t", "probe", "echo", "nothing of ours")
+    token = next(
+        str(e["MESSAGE"]).split()[-1] for e in journal("-u", APP) if "first admin" in str(e)
+    )
+    said = run("lineside", "support-bundle", "-o", "/root/bundle.tar.gz")
+    secret.unlink()
+    with tarfile.open("/root/bundle.tar.gz") as archive:
+        found = {
+            entry.name: (archive.extractfile(entry) or io.BytesIO()).read() for entry in archive
+        }
+    everything = b"\n".join(found.values())
+    assert b"planted-credential" not in everything
+    assert token.encode() not in everything
+    assert b"first administrator at /login with ***" in found["journal.txt"], found["journal.txt"]
+    assert b"lineside-camera@cam1.service" in found["services.txt"]
+    assert b"fault " not in found["check.txt"], found["check.txt"]
+    assert Path("/root/bundle.tar.gz").owner() == "root"
+    return f"{said.strip()}, {len(found)} files"
 
 
 def a_backup_comes_back() -> str:
