@@ -69,7 +69,7 @@ def test_no_secret_is_in_the_bundle(
     """Passwords, tokens, hashes and keys are nowhere in it; what helps is."""
     file = tmp_path / "bundle.tar.gz"
     done = lineside(
-        "support-bundle", "-o", file, "--data", data, PLANT_PASSWORD="planted-in-environment"
+        "support-bundle", "-o", file, "--data", data, PLANT_CREDENTIAL="planted-in-environment"
     )
     found = members(file)
 
