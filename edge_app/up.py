@@ -20,6 +20,7 @@ from edge_app.inference.judge import Code, Decision
 from edge_app.jobs import Job, JobStore
 from edge_app.lines import LineDown, Lines
 from edge_app.models import ModelStore
+from edge_app.port import port_refused
 from edge_app.records.database import Database
 
 DEMO = Path(__file__).parent / "demo"
@@ -284,16 +285,11 @@ def make_demo_line(data_dir: Path, config: Path) -> None:
 
 
 def _check_port(host: str, port: int, who: str, flag: str) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CantStart(
-                f"port {port} on {host}, which {who} wants, can't be had: "
-                f"{(error.strerror or str(error)).lower()}. {flag} chooses another."
-            ) from error
+    if reason := port_refused(host, port):
+        raise CantStart(
+            f"port {port} on {host}, which {who} wants, can't be had: {reason}. "
+            f"{flag} chooses another."
+        )
 
 
 def _reachable(host: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 from edge_app.care.device import Device
 from edge_app.care.finding import Finding, fault, ok, warning
+from edge_app.port import port_refused
 
 TRY_S = 30.0
 """A camera in a process of its own has fifteen seconds to open, and needs some to start."""
@@ -132,13 +132,7 @@ def _health(host: str, port: int) -> dict[str, Any] | None:
 
 
 def _free(about: str, host: str, port: int, who: str) -> Finding:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            todo = f"ss -ltnp 'sport = :{port}' names who has it; or choose another in the settings"
-            return fault(about, f"{who} can't have it: {reason}", todo)
+    if reason := port_refused(host, port):
+        todo = f"ss -ltnp 'sport = :{port}' names who has it; or choose another in the settings"
+        return fault(about, f"{who} can't have it: {reason}", todo)
     return warning(about, f"free for {who}, which does not run", "start it")
