@@ -56,16 +56,11 @@ class Assembly:
         data_dir = settings.data_dir
         self.camera = camera
         database_path = data_dir / "records.db"
-        share = len(settings.cameras) + 1
         self.archive, self.ledger = archive_and_ledger(
             data_dir,
             name,
-            max_mb=settings.data.images_max_mb / share,
-            min_free_mb=settings.data.images_min_free_mb,
-            max_days=settings.data.images_max_days,
-            keep_ok_one_in=settings.data.keep_ok_one_in,
-            day_mb=settings.data.images_day_mb / share,
-            day_max_mb=settings.data.images_day_max_mb / share,
+            settings.data,
+            sharers=len(settings.cameras) + 1,
         )
         self.ids = Ids(leaser(database_path))
         self.recorder = Recorder(

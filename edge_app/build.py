@@ -89,16 +89,11 @@ def build(settings: Settings) -> Parts:
     data_dir = settings.data_dir
     database_path = data_dir / "records.db"
     store = ModelStore(data_dir / "models")
-    share = len(settings.cameras) + 1
     archive, ledger = archive_and_ledger(
         data_dir,
         CAMERA,
-        max_mb=settings.data.images_max_mb / share,
-        min_free_mb=settings.data.images_min_free_mb,
-        max_days=settings.data.images_max_days,
-        keep_ok_one_in=settings.data.keep_ok_one_in,
-        day_mb=settings.data.images_day_mb / share,
-        day_max_mb=settings.data.images_day_max_mb / share,
+        settings.data,
+        sharers=len(settings.cameras) + 1,
         models=lambda: store.written_bytes,
     )
     ids, tally = Ids(leaser(database_path)), Tally(database_path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_app.config import DataSettings
 from edge_app.inference.judge import Decision
 from edge_app.records.allowance import Allowance
 from edge_app.records.archive import Archive
@@ -186,16 +187,14 @@ def test_without_limits_everything_may_be_written() -> None:
 
 def keeper(folder: Path) -> tuple[Archive, Ledger]:
     """An archive whose day is soon used up."""
-    return archive_and_ledger(
-        folder,
-        "cam1",
-        max_mb=100,
-        min_free_mb=0,
-        max_days=0,
+    limits = DataSettings(
+        images_max_mb=100_000,
+        images_min_free_mb=0,
         keep_ok_one_in=1,
-        day_mb=0.001,
-        day_max_mb=0.003,
+        images_day_mb=1,
+        images_day_max_mb=3,
     )
+    return archive_and_ledger(folder, "cam1", limits, sharers=1000)
 
 
 def test_a_used_up_day_is_told_once_and_holds_over_a_restart(
