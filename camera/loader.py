@@ -11,6 +11,7 @@ from pathlib import Path
 from edge_app.config import InferenceSettings
 from edge_app.inference.engine import Engine
 from edge_app.inference.judge import Limits
+from edge_app.inference.tune import Choice
 from edge_app.jobs import Job, JobStore, job_crc
 from edge_app.models import ModelStore, ModelVersion, StoreError
 
@@ -49,8 +50,8 @@ class JobShelf:
 
     def __init__(self, data_dir: Path, inference: InferenceSettings) -> None:
         self._jobs = JobStore(data_dir / "jobs")
-        self._models = ModelStore(data_dir / "models")
-        self._inference = inference
+        pin = Choice(inference.runtime, inference.threads)
+        self._models = ModelStore(data_dir / "models", pin=pin)
         self._started: set[str] = set()
 
     def load(self, number: int) -> LoadedJob:
@@ -65,8 +66,7 @@ class JobShelf:
         job = self._jobs.load(number)
         version = self._version(job.model)
         bundle = self._models.load(version)
-        pins = self._inference
-        choice = self._models.choice(version, pins.runtime, pins.threads)
+        choice = self._models.choice(version)
         engine = Engine(bundle, choice.runtime, choice.threads)
         engine.warm()
         limits = job.limits or bundle.spec.limits

@@ -14,6 +14,7 @@ from edge_app.door import Door
 from edge_app.engines import Engines, Load
 from edge_app.inference.bundle import ModelBundle
 from edge_app.inference.engine import Engine
+from edge_app.inference.tune import Choice
 from edge_app.jobs import JobError, JobStore
 from edge_app.lines import Lines
 from edge_app.metrics import Metrics
@@ -88,7 +89,8 @@ def build(settings: Settings) -> Parts:
     """Everything, not yet running."""
     data_dir = settings.data_dir
     database_path = data_dir / "records.db"
-    store = ModelStore(data_dir / "models")
+    pins = settings.inference
+    store = ModelStore(data_dir / "models", pin=Choice(pins.runtime, pins.threads))
     archive, ledger = archive_and_ledger(
         data_dir,
         CAMERA,
@@ -100,9 +102,9 @@ def build(settings: Settings) -> Parts:
     uploads = Uploads(
         engines=Engines(
             store,
-            _loader(store, settings),
+            _loader(store),
             lambda: _default_model(settings, store),
-            Room(settings.inference.models_max_mb * 1_000_000),
+            Room(pins.models_max_mb * 1_000_000),
             prove=lambda name: store.start(name).version,
         ),
         door=Door(places=settings.app.threads),
@@ -132,11 +134,9 @@ def build(settings: Settings) -> Parts:
     return Parts(app, uploads, lines, ids, access, retention, recent, ledger)
 
 
-def _loader(store: ModelStore, settings: Settings) -> Load:
-    pins = settings.inference
-
+def _loader(store: ModelStore) -> Load:
     def load(version: ModelVersion, bundle: ModelBundle) -> Engine:
-        choice = store.choice(version, pins.runtime, pins.threads)
+        choice = store.choice(version)
         return Engine(bundle, choice.runtime, choice.threads)
 
     return load

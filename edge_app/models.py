@@ -7,9 +7,9 @@ failed change leaves the old one running and says why.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Protocol
 
@@ -29,13 +29,15 @@ from edge_app.inference.guess import Told
 from edge_app.inference.interpreter import loaded_runtime
 from edge_app.inference.tune import Choice, Tuning, fingerprint
 from edge_app.inference.tune import tune as tune_in_children
-from edge_app.shelf import NAME, ModelVersion, Shelf, StoreError
+from edge_app.shelf import ModelVersion, Shelf, StoreError, check_name, name_of
 
-__all__ = ["ModelStore", "ModelVersion", "Started", "StoreError", "name_of"]
+__all__ = ["ModelStore", "ModelVersion", "Started", "StoreError"]
 
 log = logging.getLogger(__name__)
 
 VERSIONS_KEPT = 10
+
+NO_PIN = Choice("", 0)
 
 START_ATTEMPTS = 2
 """A proof that fails for want of memory or time while everything starts gets a second chance."""
@@ -73,6 +75,7 @@ class ModelStore:
         tune: What measures it then; a seam for tests.
         kept: Versions kept for each name; the oldest idle ones go first.
         loaded: Tells the runtime that this process must stay with; a seam for tests.
+        pin: Runtime and threads that are set; empty and 0 leave them to what was measured.
     """
 
     def __init__(
@@ -81,9 +84,12 @@ class ModelStore:
         prove: Prove = prove_in_child,
         tune: Tune = tune_in_children,
         kept: int = VERSIONS_KEPT,
+        *,
         loaded: Callable[[], str] = loaded_runtime,
+        pin: Choice = NO_PIN,
     ) -> None:
         self.folder = folder
+        self._pin = pin
         self._loaded = loaded
         self._shelf = Shelf(folder, kept)
         self._prove = prove
@@ -157,11 +163,11 @@ class ModelStore:
                 name = name or bundle.spec.name
             else:
                 name = name or name_of(source)
-                _check_name(name)
+                check_name(name)
                 content = pack_bundle(adopt(content, name, told, source=source))
         except (BundleError, CannotAdopt) as error:
             raise StoreError(f"{source} was refused: {error}") from error
-        _check_name(name)
+        check_name(name)
         return self._shelf.place(name, content)
 
     def activate(self, name: str, version: int | str, *, measure: bool = True) -> ModelVersion:
@@ -247,23 +253,27 @@ class ModelStore:
         except BundleError as error:
             raise StoreError(f"model {version.name} version {version.version}: {error}") from error
 
-    def choice(self, version: ModelVersion, runtime: str = "", threads: int = 0) -> Choice:
-        """How to run a version in this process: what was measured to be fastest.
+    def choice(self, version: ModelVersion) -> Choice:
+        """How this process runs a version: as is set, else as was measured to be fastest.
 
-        Args:
-            version: The version.
-            runtime: A pinned runtime; empty for any. A process that has loaded one
-                stays with it.
-            threads: A pinned number of threads; 0 for any.
+        Without a measurement that holds here: the default runtime and one thread.
 
-        Returns:
-            For `Engine(bundle, choice.runtime, choice.threads)`. Without a measurement
-            that holds here: the default runtime and one thread.
+        Raises:
+            StoreError: It was measured here, and can't run so.
         """
-        runtime = runtime or self._loaded()
+        runtime, threads = self._pin.runtime or self._loaded(), self._pin.threads
         tuning = self.tuning(version)
-        measured = tuning.best(runtime, threads) if tuning else None
-        return measured or Choice(runtime, threads or 1)
+        if tuning is None:
+            return Choice(runtime, threads or 1)
+        best = tuning.best(runtime, threads)
+        if best is None and threads not in {row.threads for row in tuning.rows}:
+            near = tuning.best(runtime)
+            best = Choice(near.runtime, threads) if near else None
+        if best is None:
+            reasons = [row.problem for row in tuning.rows if runtime in ("", row.runtime)]
+            how = f" in {runtime}, which is set or in use here" if runtime else ""
+            raise StoreError(f"model {version} can't run{how}: {_joined(reasons)}")
+        return best
 
     def tuning(self, version: ModelVersion) -> Tuning | None:
         """What was measured for a version; None where nothing was, or on another device."""
@@ -281,18 +291,28 @@ class ModelStore:
             tuning = self._tune(chosen.path)
         except BundleError as error:
             raise StoreError(f"model {name} version {version}: {error}") from error
-        while (best := tuning.best()) is not None:
-            proof = self._prove(
-                chosen.path, runtime=best.runtime, threads=best.threads, quick=False
-            )
-            if not proof.refusal:
-                break
-            # Fast, and wrong: the table says so, and the next one has its turn.
-            tuning = tuning.without(best, proof.refusal)
+        tuning = self._proved(chosen, tuning)
         self._shelf.keep_tuning(chosen, tuning)
-        if best is None:
-            reasons = "; ".join(dict.fromkeys(row.problem for row in tuning.rows))
+        if tuning.best() is None:
+            reasons = _joined([row.problem for row in tuning.rows])
             raise StoreError(f"model {name} version {version} was refused: {reasons}")
+        return tuning
+
+    def _proved(self, version: ModelVersion, tuning: Tuning) -> Tuning:
+        """The table after the fastest way in each runtime has proved itself.
+
+        In each, for a process that has loaded one stays with it.
+        """
+        runtimes = dict.fromkeys(row.runtime for row in tuning.rows)
+        for runtime, threads in product(runtimes, {0, self._pin.threads}):
+            while (best := tuning.best(runtime, threads)) is not None:
+                proof = self._prove(
+                    version.path, runtime=best.runtime, threads=best.threads, quick=False
+                )
+                if not proof.refusal:
+                    break
+                # Fast, and wrong: the table says so, and the next one has its turn.
+                tuning = tuning.without(best, proof.refusal)
         return tuning
 
     def _pass(self, version: ModelVersion, *, measure: bool) -> None:
@@ -301,6 +321,7 @@ class ModelStore:
             twin = self._twin_s_tuning(version)
             if twin is None:
                 self.measure(version.name, version.version)
+                self.choice(version)  # what is set must be among the ways that can run it
                 return
             self._shelf.keep_tuning(version, twin)
         choice = self.choice(version)
@@ -319,7 +340,10 @@ class ModelStore:
         return next((entry for entry in tunings if entry and entry.sha256 == sha256), None)
 
     def _quickly(self, version: ModelVersion) -> str:
-        choice, refusal = self.choice(version), ""
+        try:
+            choice, refusal = self.choice(version), ""
+        except StoreError as error:
+            return str(error)
         for _ in range(START_ATTEMPTS):
             refusal = self._prove(
                 version.path, runtime=choice.runtime, threads=choice.threads, quick=True
@@ -329,15 +353,6 @@ class ModelStore:
         return refusal
 
 
-def name_of(file_name: str) -> str:
-    """A model's name made of a file's: what may not be in one becomes `-`."""
-    stem = file_name.removesuffix(".tflite")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "model"
-
-
-def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise StoreError(
-            f"{name!r} can't be a model's name: expected up to 64 letters, digits, "
-            "'.', '_' or '-', beginning with a letter or digit"
-        )
+def _joined(reasons: Iterable[str]) -> str:
+    """Each reason once."""
+    return "; ".join(dict.fromkeys(filter(None, reasons))) or "no way to run it was measured"

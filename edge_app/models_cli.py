@@ -21,7 +21,7 @@ from edge_app.inference.metadata import FileFacts, read_facts
 from edge_app.inference.preprocess import Color, Kernel, Resize
 from edge_app.inference.tasks import Activation, TaskKind
 from edge_app.inference.tensor import TensorInfo
-from edge_app.inference.tune import Tuning
+from edge_app.inference.tune import Choice, Tuning
 from edge_app.models import ModelStore, ModelVersion, StoreError
 
 Say = Callable[[str], None]
@@ -73,8 +73,11 @@ def _print(line: str) -> None:
 
 
 def _store(arguments: argparse.Namespace) -> ModelStore:
-    data_dir = arguments.data or load_settings(arguments.config).data_dir
-    return ModelStore(data_dir / "models")
+    if arguments.data:
+        return ModelStore(arguments.data / "models")
+    settings = load_settings(arguments.config)
+    pin = Choice(settings.inference.runtime, settings.inference.threads)
+    return ModelStore(settings.data_dir / "models", pin=pin)
 
 
 def _add_add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -152,11 +155,15 @@ def _list(arguments: argparse.Namespace, say: Say) -> None:
         active = store.active(name)
         for version in store.versions(name):
             mark = "*" if version == active else " "
-            choice = store.choice(version)
-            how = (
-                f"{choice.runtime}, {choice.threads} threads" if choice.runtime else "not measured"
-            )
-            say(f"{mark} {name:24} {version.version:4}  {how:26} {version.path}")
+            say(f"{mark} {name:24} {version.version:4}  {_how(store, version):26} {version.path}")
+
+
+def _how(store: ModelStore, version: ModelVersion) -> str:
+    try:
+        choice = store.choice(version)
+    except StoreError:
+        return "can't run as it is set"
+    return f"{choice.runtime}, {choice.threads} threads" if choice.runtime else "not measured"
 
 
 def _activate(arguments: argparse.Namespace, say: Say) -> None:

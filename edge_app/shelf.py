@@ -261,6 +261,21 @@ class Shelf:
             raise StoreError(f"the disk refuses to change {name}: {error.strerror}") from error
 
 
+def name_of(file_name: str) -> str:
+    """A model's name made of a file's: what may not be in one becomes `-`."""
+    stem = file_name.removesuffix(".tflite")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "model"
+
+
+def check_name(name: str) -> None:
+    """Raises `StoreError` unless a model may be called so."""
+    if not NAME.fullmatch(name):
+        raise StoreError(
+            f"{name!r} can't be a model's name: expected up to 64 letters, digits, "
+            "'.', '_' or '-', beginning with a letter or digit"
+        )
+
+
 def _up_to_last(history: list[int], version: int) -> list[int]:
     """The list up to where the version stands last, that one included."""
     places = [place for place, number in enumerate(history) if number == version]

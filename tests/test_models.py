@@ -19,7 +19,8 @@ from edge_app.inference.bundle import (
 from edge_app.inference.guess import Told
 from edge_app.inference.tasks import Task
 from edge_app.inference.tune import Choice, Row, Tuning, fingerprint
-from edge_app.models import ModelStore, ModelVersion, StoreError, name_of
+from edge_app.models import NO_PIN, ModelStore, ModelVersion, StoreError
+from edge_app.shelf import name_of
 
 
 def bundle(marker: str = "a", name: str = "caps") -> ModelBundle:
@@ -236,11 +237,43 @@ def test_activation_measures_and_the_choice_is_kept(store: ModelStore, examiner:
 
     store.activate("caps", 1)
 
-    again = ModelStore(store.folder, examiner.prove, examiner.tune, loaded=no_runtime)
-    assert again.choice(version) == Choice("tflite-runtime", 2)
-    assert again.choice(version, runtime="litert") == Choice("litert", 1)
-    assert again.choice(version, threads=1) == Choice("litert", 1)
-    assert again.choice(version, runtime="litert", threads=4) == Choice("litert", 4)
+    def opened(pin: Choice = NO_PIN, loaded: str = "") -> ModelStore:
+        return ModelStore(store.folder, examiner.prove, loaded=lambda: loaded, pin=pin)
+
+    assert opened().choice(version) == Choice("tflite-runtime", 2)
+    assert opened(loaded="litert").choice(version) == Choice("litert", 1)
+    assert opened(Choice("litert", 0)).choice(version) == Choice("litert", 1)
+    assert opened(Choice("", 1)).choice(version) == Choice("litert", 1)
+    assert opened(Choice("litert", 4)).choice(version) == Choice("litert", 4)
+
+
+def test_a_version_proves_itself_in_each_runtime(store: ModelStore, examiner: Examiner) -> None:
+    """One program may have loaded another runtime than the fastest, and stays with it."""
+    store.add_content(pack_bundle(bundle()))
+
+    store.activate("caps", 1)
+
+    proved = {choice.runtime for _, choice, _ in examiner.asked}
+    assert proved == {"litert", "tflite-runtime"}
+
+
+@pytest.mark.parametrize(("pin", "loaded"), [(Choice("litert", 0), ""), (NO_PIN, "litert")])
+def test_what_fails_in_the_runtime_that_is_in_use_is_not_activated(
+    tmp_path: Path, examiner: Examiner, pin: Choice, loaded: str
+) -> None:
+    """Set or loaded: a way that answers differently is not taken for want of another."""
+    examiner.unfit = {Choice("litert", 1)}
+    store = ModelStore(tmp_path, examiner.prove, examiner.tune, loaded=lambda: loaded, pin=pin)
+    version = store.add_content(pack_bundle(bundle()))
+
+    with pytest.raises(StoreError, match=r"can't run in litert.*: it answers differently"):
+        store.activate("caps", 1)
+
+    assert store.active("caps") is None
+    with pytest.raises(StoreError, match="can't run in litert"):
+        store.choice(version)
+    assert ModelStore(tmp_path, examiner.prove, loaded=no_runtime).activate("caps", 1) == version
+    assert "can't run in litert" in store.start("caps").problems[0]
 
 
 def test_a_fast_combination_that_answers_differently_is_not_chosen(

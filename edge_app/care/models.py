@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from edge_app.care.device import Device
 from edge_app.care.finding import Finding, fault, ok, warning
 from edge_app.inference.acceptance import prove
+from edge_app.inference.tune import Choice
 from edge_app.jobs import JobError
 from edge_app.models import ModelStore, ModelVersion, StoreError
 
@@ -33,13 +34,15 @@ def jobs(device: Device) -> Iterator[Finding]:
 
 def models(device: Device) -> Iterator[Finding]:
     """Is every model that is needed active, whole, proved here and within the budget?"""
-    store = ModelStore(device.settings.data_dir / "models")
+    pins = device.settings.inference
+    pin = Choice(pins.runtime, pins.threads)
+    store = ModelStore(device.settings.data_dir / "models", pin=pin)
     budgets = _budgets_ms(device)
     if not budgets:
         todo = "lineside models add FILE --activate, and a job that names it"
         yield warning("models", "no job and no setting needs any", todo)
     for name, budget_ms in sorted(budgets.items()):
-        yield _model(store, name, budget_ms, device)
+        yield _model(store, name, budget_ms)
 
 
 def _budgets_ms(device: Device) -> dict[str, float]:
@@ -55,7 +58,7 @@ def _budgets_ms(device: Device) -> dict[str, float]:
     return budgets
 
 
-def _model(store: ModelStore, name: str, budget_ms: float, device: Device) -> Finding:
+def _model(store: ModelStore, name: str, budget_ms: float) -> Finding:
     about, active = f"model {name}", store.active(name)
     if active is None:
         versions = ", ".join(str(version.version) for version in store.versions(name)) or "none"
@@ -63,15 +66,14 @@ def _model(store: ModelStore, name: str, budget_ms: float, device: Device) -> Fi
         return fault(about, f"no version is active; there are: {versions}", todo)
     try:
         store.load(active)
+        choice = store.choice(active)
     except StoreError as error:
         return fault(about, str(error), f"lineside models rollback {name}")
-    pins = device.settings.inference
-    choice = store.choice(active, pins.runtime, pins.threads)
     proof = prove(active.path, runtime=choice.runtime, threads=choice.threads, quick=True)
     if proof.refusal:
         text = f"version {active.version} failed its proof: {proof.refusal}"
         return fault(about, text, f"lineside models rollback {name}")
-    took_ms = _measured_ms(store, active, pins.runtime, pins.threads) or proof.invoke_ms
+    took_ms = _measured_ms(store, active, choice) or proof.invoke_ms
     how = f"{proof.runtime}, {choice.threads} thread{'s' if choice.threads > 1 else ''}"
     text = (
         f"version {active.version} proved itself: {took_ms:.3g} ms of {budget_ms:g} ms for one "
@@ -84,12 +86,8 @@ def _model(store: ModelStore, name: str, budget_ms: float, device: Device) -> Fi
     return ok(about, text)
 
 
-def _measured_ms(
-    store: ModelStore, version: ModelVersion, runtime: str, threads: int
-) -> float | None:
+def _measured_ms(store: ModelStore, version: ModelVersion, choice: Choice) -> float | None:
     """What nine of ten runs stay below, as it was measured when the model was activated."""
     tuning = store.tuning(version)
-    best = tuning.best(runtime, threads) if tuning else None
-    if tuning is None or best is None:
-        return None
-    return next(row.p90_ms for row in tuning.rows if row.choice == best)
+    rows = tuning.rows if tuning else ()
+    return next((row.p90_ms for row in rows if row.choice == choice), None)
