@@ -1,4 +1,4 @@
-"""`/api/v1/models`: which models there are; upload, activate, roll back, remove."""
+"""`/api/v1/models`: which models there are; upload, activate, measure, roll back, remove."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from edge_app.models import ModelStore, ModelVersion, StoreError
 from edge_app.web.errors import ApiError
 from edge_app.web.jobs import reload_lines
 from edge_app.web.person import person
+from edge_app.web.told import told_of
 
 FIELD = "model"
 
@@ -41,10 +42,13 @@ def models_blueprint(engines: Engines, lines: Lines, audit: Audit) -> Blueprint:
     @blueprint.post("")
     def add() -> ResponseReturnValue:
         content, source = _asked_file()
+        name, told = request.args.get("name") or None, told_of(request)
         with _one_change(changing), _refusals():
-            version = store.add_content(content, request.args.get("name") or None, source=source)
+            version = store.add_content(content, name, told, source=source)
+            spec = store.load(version).spec
         audit.write(person().name, "model.add", f"model/{version.name}", None, version.version)
-        return jsonify(_shown_version(store, version)), 201
+        understood = {"task": spec.task.kind, "assumed": list(spec.made.get("assumed", ()))}
+        return jsonify(_shown_version(store, version) | understood), 201
 
     @blueprint.post("/<name>/versions/<int:version>/activate")
     def activate(name: str, version: int) -> ResponseReturnValue:
@@ -53,6 +57,14 @@ def models_blueprint(engines: Engines, lines: Lines, audit: Audit) -> Blueprint:
         with _one_change(changing), _refusals():
             store.activate(name, version, measure=request.args.get("measure", "1") != "0")
         return switch.done("model.activate", name, old)
+
+    @blueprint.post("/<name>/versions/<int:version>/tune")
+    def tune(name: str, version: int) -> ResponseReturnValue:
+        _known(store, name, version)
+        with _one_change(changing), _refusals():
+            tuning = store.measure(name, version)
+        audit.write(person().name, "model.tune", f"model/{name}", None, version)
+        return jsonify({"name": name, "version": version, "tuning": tuning.to_json()})
 
     @blueprint.post("/<name>/rollback")
     def rollback(name: str) -> ResponseReturnValue:

@@ -20,6 +20,7 @@ from edge_app.web.reading import MAX_ID
 from edge_app.web.request import MAX_PART_CHARS
 from edge_app.web.roles import LEAST_ROLE, need_of
 from edge_app.web.schemas import Schema, fields_schema, list_of, object_of, schema_of
+from edge_app.web.told import CHOICES
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": ["number", "null"]}
@@ -57,6 +58,19 @@ JOB: Schema = {
     "required": ["name", "model"],
 }
 MODEL = object_of(name=TEXT, active={"type": ["integer", "null"]}, versions=list_of(ANYTHING))
+TOLD: dict[str, Schema] = {
+    **{name: {"enum": list(words)} for name, words in CHOICES.items()},
+    "labels": TEXT,
+    "good": TEXT,
+    "mean": TEXT,
+    "std": TEXT,
+}
+"""What may be told of a model file from elsewhere."""
+MODEL_FORM: Schema = {
+    "type": "object",
+    "properties": {"model": {"type": "string", "format": "binary"}, **TOLD},
+    "required": ["model"],
+}
 ERROR = object_of(error=object_of(code=TEXT, message=TEXT))
 PICTURE_BODY: dict[str, Any] = {
     "multipart/form-data": {"schema": object_of(image={"type": "string", "format": "binary"})},
@@ -153,11 +167,15 @@ CALLS: dict[str, Call] = {
     "models.add": Call(
         "Add a model file",
         ANYTHING,
-        {"name": TEXT},
-        {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        {"name": TEXT, **TOLD},
+        {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {"schema": MODEL_FORM},
+        },
         status=201,
     ),
     "models.activate": Call("Let a version run", MODEL, {"measure": {"enum": ["0", "1"]}}),
+    "models.tune": Call("Measure how a version runs fastest", object_of(tuning=ANYTHING)),
     "models.rollback": Call("Back to the version before", MODEL),
     "models.remove": Call("Delete a version", status=204),
     "session.look": Call("Who I am", object_of(name=TEXT, role=TEXT)),

@@ -73,6 +73,7 @@ NEEDS: dict[str, Need] = {
     "models.one": "read",
     "models.add": "engineer",
     "models.activate": "engineer",
+    "models.tune": "engineer",
     "models.rollback": "engineer",
     "models.remove": "engineer",
     "people.all_people": "admin",
