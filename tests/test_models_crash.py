@@ -40,3 +40,9 @@ def test_killed_at_random_moments_the_store_is_whole() -> None:
 def test_killed_three_hundred_times_the_store_is_whole() -> None:
     """The same, for longer."""
     assert run("kills", "300", "2") == 300
+
+
+@pytest.mark.slow
+def test_killed_during_real_proofs_the_store_starts_with_a_model_that_passes() -> None:
+    """The demo's model in its runtime; `crash_store.py FOLDER proofs 300 1` does it for longer."""
+    assert run("proofs", "6", "3") == 6

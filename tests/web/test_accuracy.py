@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import importlib.util
 import json
 import logging
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lone_app import LoneApp, lone_app
 
 from edge_app.models import ModelStore
 
@@ -48,46 +42,12 @@ pytestmark = [
 ]
 
 
-@contextmanager
-def running_app(data_dir: Path) -> Iterator[http.client.HTTPConnection]:
-    """`lineside-app` on a port of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environ = os.environ | {
-        "LINESIDE_DATA__DIR": json.dumps(str(data_dir)),
-        "LINESIDE_APP__PORT": str(port),
-    }
-    app = subprocess.Popen([sys.executable, "-m", "edge_app"], env=environ)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        ends_at = time.monotonic() + 30
-        while connection.sock is None:
-            try:
-                connection.connect()
-            except ConnectionRefusedError:
-                assert time.monotonic() < ends_at, "the app did not start"
-                time.sleep(0.1)
-        yield connection
-    finally:
-        connection.close()
-        app.send_signal(signal.SIGTERM)
-        app.wait(10)
-
-
-def uploaded_accuracy(connection: http.client.HTTPConnection) -> float:
+def uploaded_accuracy(app: LoneApp) -> float:
     """Share of the pictures that the app names rightly."""
-    right = 0
     paths = sorted(CIFAR.glob("images/*/*"))
-    for path in paths:
-        # What is measured here is accuracy, on however busy a machine.
-        headers = {"Content-Type": "image/jpeg", "X-Deadline-Ms": "10000"}
-        connection.request("POST", "/predict", path.read_bytes(), headers)
-        reply = connection.getresponse()
-        answer = json.loads(reply.read())
-        assert reply.status == 200, answer
-        right += answer["predicted_class"] == path.parent.name
-    return right / len(paths)
+    answers = [app.predict(path.read_bytes())["predicted_class"] for path in paths]
+    right = [name == path.parent.name for name, path in zip(answers, paths, strict=True)]
+    return sum(right) / len(right)
 
 
 def test_int8_is_as_right_as_float(tmp_path: Path) -> None:
@@ -108,8 +68,8 @@ def test_int8_is_as_right_as_float(tmp_path: Path) -> None:
     version = store.add(model)
     store.activate(version.name, version.version, measure=False)
 
-    with running_app(tmp_path / "data") as connection:
-        int8_accuracy = uploaded_accuracy(connection)
+    with lone_app(tmp_path / "data") as app:
+        int8_accuracy = uploaded_accuracy(app)
 
     measured = f"float {float_accuracy:.1%}, int8 through POST /predict {int8_accuracy:.1%}"
     log.info(measured)
