@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,11 +56,23 @@ def _convert(options: argparse.Namespace, console: Console) -> str:
     if output.suffix != ".tflite":
         raise Refused(f"expected an output that ends in .tflite, got {output}")
     for path in (output, options.report, options.log):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise Refused(f"there is no folder {path.parent} to write to")
+        if path is not None:
+            _check_folder(path.resolve().parent)
     with Workbench(log_of(options), console) as bench:
         outcome = Conversion(options, console, bench).perform()
         return _write(options, console, bench, outcome)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that takes no file: better now than after the conversion."""
+    if not folder.is_dir():
+        raise Refused(f"there is no folder {folder} to write to")
+    try:
+        # Modes don't tell it: a folder may lie on a disk that is mounted read-only.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Refused(f"nothing can be written to {folder}: {error.strerror}") from error
 
 
 def _write(
@@ -73,7 +86,7 @@ def _write(
         bundle = bundle_of(outcome, outcome.chosen, bench)
         write_bundle(options.output, bundle)
     size = options.output.stat().st_size if bundle else 0
-    document = figures(outcome, bundle, size, console.warnings)
+    document = figures(outcome, bundle, size, console)
     if options.report is not None:
         write_report(options.report, outcome, document)
         console.say(f"report: {options.report}")

@@ -19,9 +19,6 @@ from convert.workbench import Workbench
 from edge_app.inference.tasks import Task
 from edge_app.inference.tensor import Array
 
-LADDER: tuple[Mode, ...] = ("int8", "int8-mixed", "int16x8", "float16", "float32")
-"""From the smallest on; `auto` takes the first that passes."""
-
 RUINED = 0.25
 """A layer that loses this share of its signal is left in float at the first attempt."""
 

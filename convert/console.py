@@ -20,6 +20,8 @@ class Console:
     Args:
         quiet: Say warnings only.
         stream: Where to; bars are drawn only on a terminal.
+
+    `warnings` and `steps`, what was done and its seconds, are kept for the report.
     """
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
@@ -27,6 +29,7 @@ class Console:
         self._quiet = quiet
         self._bars = self._stream.isatty() and not quiet
         self.warnings: list[str] = []
+        self.steps: list[tuple[str, float]] = []
 
     def say(self, sentence: str) -> None:
         """A fact on its own line."""
@@ -67,4 +70,6 @@ class Console:
         finally:
             if self._bars:
                 print("\r\033[K", end="", file=self._stream, flush=True)
-        self.say(f"{name:<34} {time.monotonic() - begun:6.1f} s")
+        seconds = time.monotonic() - begun
+        self.steps.append((name, seconds))
+        self.say(f"{name:<34} {seconds:6.1f} s")

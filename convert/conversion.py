@@ -15,7 +15,7 @@ from convert.choose import Chooser, Measure, Trial, prove
 from convert.console import Console
 from convert.errors import CannotConvert, GateFailed, Refused
 from convert.intake import Intake, random_samples, read_samples, some, take_in
-from convert.options import gates_of, modes_of
+from convert.options import choices_of, gates_of, modes_of
 from convert.preprocessing import Settled, Settler
 from convert.proof import Run
 from convert.quantize import Made, Recipe
@@ -119,7 +119,8 @@ class Conversion:
             same_model=intake.adopted is not None and self._options.reference is None,
         )
         trials = self._trials(intake, floating, shown, measure)
-        chosen = next((trial for trial in trials if trial.passed), None)
+        eligible = choices_of(self._options)
+        chosen = next((t for t in trials if t.passed and t.mode in (*eligible, "as given")), None)
         speeds = self._speeds(floating, chosen, measure)
         return Outcome(intake, shown, measure, limits, floating, trials, chosen, speeds)
 
@@ -192,9 +193,12 @@ class Conversion:
         said = ""
         for runtime in self._bench.runtimes:
             try:
-                return self._bench.run("the float model", floating.flatbuffer, runtime, samples)
+                run = self._bench.run("the float model", floating.flatbuffer, runtime, samples)
             except CannotConvert as error:
                 said = said or str(error)
+            else:
+                _check_numbers(run, len(samples))
+                return run
         raise CannotConvert(f"no installed runtime takes the float model: {said}")
 
     def _task(self, intake: Intake, floating: Made, reference: Run) -> Task:
@@ -294,3 +298,17 @@ def require_passed(outcome: Outcome) -> Trial:
         raise CannotConvert(f"{last.mode} can't be made: {why}")
     tried = f"none of {len(outcome.trials)} models passes" if len(outcome.trials) > 1 else last.mode
     raise GateFailed(f"{tried}: {why}")
+
+
+def _check_numbers(run: Run, samples: int) -> None:
+    """Refuse a model that answers with NaN before anything was done to it."""
+    finite = np.ones(samples, dtype=np.bool_)
+    for values in run.real().values():
+        finite &= np.isfinite(values.reshape(samples, -1)).all(axis=1)
+    lost = int((~finite).sum())
+    if lost:
+        raise Refused(
+            f"the model as it was given answers {lost} of {samples} samples with what is no number "
+            "(NaN or infinite), without any quantization: look at the preprocessing, and export a "
+            "Keras 3 model with model.export(), not inside a tf.Module"
+        )

@@ -32,6 +32,9 @@ RANGES: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 """Mean and std of the usual value ranges, channels in the order RGB."""
 
+LADDER: tuple[Mode, ...] = ("int8", "int8-mixed", "int16x8", "float16", "float32")
+"""From the smallest on; `auto` takes the first that passes."""
+
 MODES = ("auto", "float32", "float16", "dynamic", "int8", "int8-mixed", "int16x8")
 
 
@@ -132,12 +135,16 @@ def _telling(group: argparse._ArgumentGroup) -> None:
     add("--quiet", action="store_true", help="say warnings only")
 
 
+def choices_of(options: argparse.Namespace) -> tuple[Mode, ...]:
+    """Modes of which the first that passes is taken."""
+    return LADDER if options.mode == "auto" else (options.mode,)
+
+
 def modes_of(options: argparse.Namespace) -> tuple[Mode, ...]:
-    """Modes to try, in this order."""
-    ladder: tuple[Mode, ...] = ("int8", "int8-mixed", "int16x8", "float16", "float32")
+    """Modes to try, in this order; with `--every-mode` also what can't be taken."""
     if options.every_mode:
         return ("int8", "int8-mixed", "dynamic", "int16x8", "float16", "float32")
-    return ladder if options.mode == "auto" else (options.mode,)
+    return choices_of(options)
 
 
 def gates_of(options: argparse.Namespace) -> Gates:

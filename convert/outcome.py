@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from convert import calibration, golden
 from convert.choose import Trial
 from convert.compare import alike, figure, scores_of
+from convert.console import Console
 from convert.conversion import Outcome
 from convert.proof import Run
 from convert.workbench import Workbench
@@ -117,7 +118,7 @@ def _name(trial: Trial) -> str:
 
 
 def figures(
-    outcome: Outcome, bundle: ModelBundle | None, file_bytes: int, warnings: Sequence[str]
+    outcome: Outcome, bundle: ModelBundle | None, file_bytes: int, console: Console
 ) -> dict[str, Any]:
     """All figures, for `--json` and the report."""
     measure, shown = outcome.measure, outcome.shown
@@ -148,7 +149,8 @@ def figures(
         "passed_over": passed_over(outcome),
         "ms": _rounded(outcome.speeds),
         "golden_samples": len(bundle.golden) if bundle and bundle.golden else 0,
-        "warnings": list(warnings),
+        "steps": [{"name": name, "s": round(s, 2)} for name, s in console.steps],
+        "warnings": list(console.warnings),
     }
 
 
@@ -195,7 +197,8 @@ def summary(document: dict[str, Any], output: str) -> str:
         )
     ]
     lines += [f"  {name} was passed over: {why}" for name, why in document["passed_over"].items()]
-    (chosen,) = [t for t in document["trials"] if t["passed"]][:1]
+    taken = (t for t in document["trials"] if t["passed"] and t["mode"] == document["mode"])
+    chosen = next(taken)
     for runtime, entry in chosen["runtimes"].items():
         lines.append(f"  {runtime:<16}" + _figures_line(entry))
         if len(entry["by_label"]) <= 6:

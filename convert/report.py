@@ -31,6 +31,7 @@ def write_report(path: Path, outcome: Outcome, document: dict[str, Any]) -> None
         loader=PackageLoader("convert", "."), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["percent"] = _percent
+    environment.filters["layer"] = _layer
     page = environment.get_template("report.html").render(
         document=document,
         contract=name_of(outcome.shown.samples.contract) if outcome.shown.samples.contract else "",
@@ -45,6 +46,12 @@ def write_report(path: Path, outcome: Outcome, document: dict[str, Any]) -> None
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
+
+
+def _layer(node: str) -> str:
+    """A tensor's first name: fused layers carry those of all their parts."""
+    first, *others = node.split(";")
+    return f"{first} (with {len(others)} fused into it)" if others else first
 
 
 def _histogram(trial: Trial) -> list[dict[str, Any]]:

@@ -84,6 +84,15 @@ class Eight(tf.Module):
 eight = Eight()
 tf.saved_model.save(eight, str(folder / "eight"), signatures={"serving_default": eight.call})
 
+class NoNumber(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, 16, 16, 3], tf.float32, name="picture")])
+    def call(self, picture):
+        return {"y": tf.math.log(-1 - tf.reduce_mean(picture, [1, 2]))[:, :2]}
+
+no_number = NoNumber()
+tf.saved_model.save(no_number, str(folder / "no_number"),
+                    signatures={"serving_default": no_number.call})
+
 several = Several()
 tf.saved_model.save(several, str(folder / "several"),
                     signatures={"first": several.first, "second": several.second})

@@ -124,6 +124,30 @@ def test_models_that_cant_be_shown_the_pictures_are_refused(
     assert not output.exists()
 
 
+def test_a_model_that_answers_no_number_is_refused_as_it_is(
+    models: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Quantization is not blamed: the sentence says that the model itself gives NaN."""
+    arguments = [str(models / "no_number"), "--images", str(pictures), "--range", "0..1"]
+    assert main([*arguments, "-o", str(tmp_path / "x.tflite")]) == 3
+    said = capsys.readouterr().err
+    assert "the model as it was given answers 60 of 60 samples with what is no number" in said
+    assert not (tmp_path / "x.tflite").exists()
+
+
+def test_every_mode_is_tried_and_the_one_asked_for_is_taken(
+    models: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others, smaller ones too, are only in the table."""
+    arguments = [str(models / "hat"), "--images", str(pictures), "--range", "0..1", "--every-mode"]
+    assert main([*arguments, "-o", str(tmp_path / "x.tflite"), "--json", "--mode", "float32"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    tried = {trial["mode"]: trial["passed"] for trial in figures["trials"]}
+    assert tried.keys() == {"int8", "int8-mixed", "dynamic", "int16x8", "float16", "float32"}
+    assert tried["int8"]
+    assert figures["mode"] == "float32"
+
+
 @pytest.mark.parametrize("model", ["hat", "single.keras"])
 def test_one_sub_folder_does_not_name_two_classes(
     models: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str

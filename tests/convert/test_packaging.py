@@ -128,7 +128,10 @@ def test_labels_exported_with_the_model_are_found(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["-o", "x.bin"], "expected an output that ends in .tflite"),
-        (["-o", "no/such/folder/x.tflite"], "there is no folder no/such/folder"),
+        (["-o", "/no/such/folder/x.tflite"], "there is no folder /no/such/folder"),
+        # Not even root makes a file there.
+        (["-o", "/proc/x.tflite"], "nothing can be written to /proc"),
+        (["-o", "x.tflite", "--report", "/proc/x.html"], "nothing can be written to /proc"),
     ],
 )
 def test_a_wrong_output_is_refused_before_any_work(

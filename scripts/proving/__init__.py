@@ -1,0 +1,1 @@
+"""What the converter promises, shown on real models and pictures."""
