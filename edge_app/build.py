@@ -105,7 +105,7 @@ def build(settings: Settings) -> Parts:
             _loader(store),
             lambda: _default_model(settings, store),
             Room(pins.models_max_mb * 1_000_000),
-            prove=lambda name: store.start(name).version,
+            prove=lambda name: _proven(store, name),
         ),
         door=Door(places=settings.app.threads),
         crew=Crew(CREW),
@@ -140,6 +140,12 @@ def _loader(store: ModelStore) -> Load:
         return Engine(bundle, choice.runtime, choice.threads)
 
     return load
+
+
+def _proven(store: ModelStore, name: str) -> ModelVersion | None:
+    """A model's active version, or a good one before it; a named version, for a comparison."""
+    model, slash, version = name.partition("/")
+    return store.compare(model, version) if slash else store.start(model).version
 
 
 def _default_model(settings: Settings, store: ModelStore) -> str:

@@ -52,7 +52,7 @@ class LoadedModel:
 
 
 class Engines:
-    """Gives the engine of a model's active version.
+    """Gives the engine of a model's active version, or of a version that is named: `flange/2`.
 
     A new version is loaded and warmed while the old one serves, then they change places.
     One that can't be loaded leaves the old one in place, and says why. Where memory is short
@@ -64,7 +64,8 @@ class Engines:
         default: Tells the model that is meant when none is named; empty for none.
         room: The memory for all of them.
         prove: Lets a model prove itself anew at this program's first use of it, and go back
-            to a version that can; gives the version to run. None to trust the store.
+            to a version that can, unless one was named; gives the version to run, or raises
+            `StoreError`. None to trust the store.
     """
 
     def __init__(
@@ -103,10 +104,11 @@ class Engines:
         self._thread.join(0.5)
 
     def get(self, name: str = "", deadline: Deadline | None = None) -> LoadedModel:
-        """The active version, warm.
+        """The active version, warm; or the named one, for comparisons.
 
         Args:
-            name: Which model; empty for the default one.
+            name: Which model, or model and version as records have it (`flange/2`); empty
+                for the default one.
             deadline: How long to wait while it is loaded for the first time; not at all without.
 
         Raises:
@@ -115,7 +117,7 @@ class Engines:
             Busy: It is being loaded and won't be ready in time, or there is no room now.
         """
         name = name or self.default
-        if self.peek(name) is None and (not name or self.store.active(name) is None):
+        if self.peek(name) is None and (not name or self._meant(name) is None):
             raise self._unknown(name)
         with self._changed:
             if name not in self._loaded:
@@ -159,6 +161,16 @@ class Engines:
                 self._wanted -= names
                 self._changed.notify_all()
 
+    def _meant(self, name: str) -> ModelVersion | None:
+        """The version that a name stands for; None where there is none."""
+        model, slash, version = name.partition("/")
+        if not slash:
+            return self.store.active(model)
+        try:
+            return self.store.version(model, version)
+        except StoreError:
+            return None
+
     def _is_due(self, name: str) -> bool:
         """False for one that just went to make room for another: nobody asked for it again."""
         with self._changed:
@@ -185,29 +197,24 @@ class Engines:
         return UnknownModel(f"no active model {name!r}; there are: {known}")
 
     def _refresh(self, name: str) -> None:
-        active = self.store.active(name)
-        loaded = self.peek(name)
-        if self._prove is not None and active is not None and name not in self._proved:
-            active = self._prove(name)
-            self._proved.add(name)
-        if active is None:
-            with self._changed:
-                self._loaded.pop(name, None)
-                self._failed.pop(name, None)
-            return
-        failed_version, _ = self._failed.get(name, (0, ""))
-        if active.version == failed_version or (loaded and loaded.version == active.version):
-            return
+        version, loaded = self._meant(name), self.peek(name)
         try:
-            fresh = self._load(active)
+            version = self._proven(name, version)
+            if version is None:
+                self._forget(name)
+                return
+            failed_version, _ = self._failed.get(name, (0, ""))
+            if version.version == failed_version or (loaded and loaded.version == version.version):
+                return
+            fresh = self._load(version)
         except Crowded as error:
             with self._changed:
                 self._crowded[name] = str(error)
             return
         except (ModelFailed, StoreError, ValueError) as error:
-            log.error("model %s can't run: %s", active, error)  # noqa: TRY400 - one sentence
+            log.error("model %s can't run: %s", name, error)  # noqa: TRY400 - one sentence
             with self._changed:
-                self._failed[name] = (active.version, str(error))
+                self._failed[name] = (version.version if version else 0, str(error))
             return
         log.info("model %s is warm: %.1f ms", fresh.label, fresh.invoke_ms)
         with self._changed:
@@ -216,6 +223,19 @@ class Engines:
                 self._failed.clear()  # what did not fit beside its old version may fit now
             self._loaded[name] = fresh
             self._loaded.move_to_end(name)
+
+    def _forget(self, name: str) -> None:
+        """There is no such model any more."""
+        with self._changed:
+            self._loaded.pop(name, None)
+            self._failed.pop(name, None)
+
+    def _proven(self, name: str, meant: ModelVersion | None) -> ModelVersion | None:
+        """The version to run, proved once by this program."""
+        if meant is None or self._prove is None or name in self._proved:
+            return meant
+        self._proved.add(name)
+        return self._prove(name)
 
     def _load(self, version: ModelVersion) -> LoadedModel:
         bundle = self.store.load(version)

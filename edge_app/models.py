@@ -211,6 +211,18 @@ class ModelStore:
             log.error("%s", problem)
         return started
 
+    def compare(self, name: str, version: int | str) -> ModelVersion:
+        """A version that need not be active, after it has proved itself quickly.
+
+        Raises:
+            StoreError: There is none such, or it failed.
+        """
+        chosen = self.version(name, version)
+        refusal = self._quickly(chosen)
+        if refusal:
+            raise StoreError(f"model {name} version {version} failed its proof: {refusal}")
+        return chosen
+
     def _started(self, name: str) -> Started:
         active, problems = self.active(name), list[str]()
         if active is None:

@@ -59,7 +59,9 @@ def _why(text: Callable[[str], str], last: dict[str, Any]) -> str:
     """What decided, without a sentence that would have to be translated."""
     if last["code"]:
         return text(f"code.{last['code']}")
-    return f"{last['label']} {last['score']:.1%}" if last["label"] else str(last["reason"])
+    if not last["label"]:
+        return str(last["reason"])
+    return f"{last['label'].replace('_', ' ')} {last['score']:.1%}"
 
 
 def _ago(text: Callable[[str], str], seconds: float) -> str:

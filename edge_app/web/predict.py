@@ -34,7 +34,10 @@ def predict_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
 
     @blueprint.post("/predict")
     @blueprint.post("/predict/<model>")
-    def predict(model: str = "") -> ResponseReturnValue:
+    @blueprint.post("/predict/<model>/versions/<int:version>")
+    def predict(model: str = "", version: int | None = None) -> ResponseReturnValue:
+        # A version that does not run yet can be asked beside the one that does.
+        model = model if version is None else f"{model}/{version}"
         deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
         uploads.look(deadline, model)
         if not is_json(request):

@@ -24,6 +24,12 @@ WORDS = {
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 
 
+SEEN = """[...document.querySelectorAll("#verdict-shape use")]
+  .filter((use) => use.getBBox().width > 0 && getComputedStyle(use).visibility === "visible")
+  .map((use) => use.getAttribute("class"))"""
+"""The shapes of the verdict that are drawn."""
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_each_verdict_has_its_word_and_its_shape(
     look: Any, station: Station, language: str
@@ -37,7 +43,7 @@ def test_each_verdict_has_its_word_and_its_shape(
         expect(page.locator("#verdict")).to_have_attribute("data-verdict", decision, timeout=2000)
         expect(page.locator("#verdict-word")).to_have_text(WORDS[language][decision])
         expect(page.locator("#facts")).to_contain_text(f"P-{decision}")
-        shapes.add(page.locator("#verdict-shape").get_attribute("href"))
+        shapes.update(page.evaluate(SEEN))
     assert len(shapes) == len(Decision)
 
 
@@ -92,6 +98,7 @@ def test_a_device_out_of_reach_is_said_within_two_seconds(look: Any, station: St
     page.context.set_offline(True)
 
     expect(page.locator("#verdict-word")).to_have_text("NO CONNECTION", timeout=2000)
+    assert page.evaluate(SEEN) == ["down"]  # a shape fetched only now would never come
     page.context.set_offline(False)
     expect(page.locator("#verdict-word")).to_have_text("OK", timeout=2000)
     looker.faults[:] = [text for text in looker.faults if "ERR_INTERNET_DISCONNECTED" not in text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -222,7 +223,8 @@ def test_the_system_view_tells_what_is_wrong(look: Any, station: Station) -> Non
 
     bad = page.locator("#health [data-state=bad]")
     expect(bad.filter(has_text="the disk is full")).to_have_count(1)
-    expect(bad.filter(has_text="the device is hot")).to_have_count(1)
+    warned = page.locator("#health [data-state=warn]")
+    expect(warned.filter(has_text="the device is hot")).to_have_count(1)
 
 
 @pytest.mark.parametrize("path", ["/records", "/try", "/models", "/jobs", "/system"])
@@ -234,3 +236,49 @@ def test_every_view_fits_a_phone(look: Any, station: Station, path: str) -> None
     page.wait_for_timeout(400)
 
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_two_versions_are_tried_side_by_side(look: Any, station: Station) -> None:
+    """A version that does not run yet is asked beside the one that does, and stays idle."""
+    device = station.device
+    idle = device.store.add_content(pack_bundle(colour_bundle(marker="b")))
+    device.engines.start()
+    page = look().open("/try")
+    page.locator("#model-b").select_option(f"colours/{idle.version}")
+
+    page.locator("#try-file").set_input_files(
+        {"name": "part.png", "mimeType": "image/png", "buffer": picture("red")}
+    )
+
+    expect(page.locator(".answer .word")).to_have_text(["OK", "OK"])
+    expect(page.locator(".answer").nth(0)).to_contain_text("colours/1")
+    expect(page.locator(".answer").nth(1)).to_contain_text(f"colours/{idle.version}")
+    active = device.store.active("colours")
+    assert active is not None
+    assert active.version == 1
+    device.engines.stop()
+
+
+def test_who_changed_what_is_told(look: Any, jobs: JobStore) -> None:
+    """A saved job's changes name the person, the field, and what it was before."""
+    page = look().open("/jobs")
+    page.locator(".sliders input").nth(1).fill("95")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".actions .note")).to_have_text("Saved")
+
+    page.reload()
+
+    expect(page.locator("#job .history li")).to_contain_text("anonymous")
+    expect(page.locator("#job .history .change")).to_contain_text("limits")
+    expect(page.locator("#job .history .change")).to_contain_text("0.95")
+    assert jobs.load(1).limits is not None
+
+
+def test_the_log_s_end_is_read_on_the_page(look: Any, station: Station) -> None:
+    """What the app logged last stands on the system view."""
+    told = logging.LogRecord("camera", logging.WARNING, "", 0, "the lens is dirty", (), None)
+    station.device.recent.handle(told)
+
+    page = look().open("/system")
+
+    expect(page.locator("#log li").first).to_contain_text("the lens is dirty")

@@ -9,10 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from device import LABELS, SIDE, Device, picture
+from device import LABELS, SIDE, Device, colour_bundle, picture
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from edge_app.engines import Engines
+from edge_app.inference.budget import Deadline
+from edge_app.inference.bundle import pack_bundle
+from edge_app.inference.engine import Engine
+from edge_app.inference.interpreter import ModelFailed
+from edge_app.models import ModelVersion, StoreError
+from edge_app.room import Room
 
 RED = [[[1.0, 0.0, 0.0]] * SIDE] * SIDE
 BLUE = [[[0.0, 0.0, 1.0]] * SIDE] * SIDE
@@ -73,6 +81,40 @@ def test_the_model_is_named_in_the_path(device: Device) -> None:
     assert answer.status_code == 200
     assert answer.get_json()["model"] == "shades/1"
     device.engines.stop()
+
+
+def test_a_version_that_does_not_run_is_asked_by_its_number(device: Device) -> None:
+    """`/predict/<model>/versions/<n>` asks that version; the active one stays what it is."""
+    idle = device.store.add_content(pack_bundle(colour_bundle(marker="b")))
+    device.engines.start()
+
+    answer = send(device.client, "raw", picture(), f"/predict/colours/versions/{idle.version}")
+    plain = send(device.client, "raw", picture())
+    nobody = send(device.client, "raw", picture(), "/predict/colours/versions/99")
+
+    assert answer.get_json()["model"] == f"colours/{idle.version}"
+    assert plain.get_json()["model"] == "colours/1"
+    assert nobody.status_code == 404
+    device.engines.stop()
+
+
+def test_an_unproved_version_is_refused(device: Device) -> None:
+    """A version that fails its proof is never run, not even to compare; the device says why."""
+    idle = device.store.add_content(pack_bundle(colour_bundle(marker="b")))
+
+    def load(_version: object, _bundle: object) -> Engine:
+        raise AssertionError("it was loaded")
+
+    def prove(name: str) -> ModelVersion | None:
+        if "/" in name:
+            raise StoreError(f"model {name} failed its proof")
+        return device.store.active(name)
+
+    engines = Engines(device.store, load, lambda: "", Room(10_000_000), prove)
+    engines.start()
+    with pytest.raises(ModelFailed, match="failed its proof"):
+        engines.get(f"colours/{idle.version}", Deadline.start(5000))
+    engines.stop()
 
 
 def test_an_unknown_model_is_not_found(device: Device) -> None:

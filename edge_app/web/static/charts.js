@@ -1,7 +1,7 @@
 // Pictures of numbers: the limits, the laps, the scores, the answer times.
 
 import { h, s, withShare } from "./dom.js";
-import { ms, number, percent, t } from "./words.js";
+import { ms, number, percent, t, words } from "./words.js";
 
 /** The score of the good labels together; null where the task has none. */
 export function goodScore(scores, limits) {
@@ -47,7 +47,7 @@ export function limitBar(scores, limits, label) {
 export function scoreBars(scores, most = 6) {
   const entries = Object.entries(scores).sort((a, b) => b[1] - a[1]).slice(0, most);
   return h("ul", { class: "score-bars" }, ...entries.map(([label, score]) =>
-    h("li", {}, h("span", { class: "label" }, label),
+    h("li", {}, h("span", { class: "label" }, words(label)),
       withShare(h("span", { class: "bar" }), "--share", score),
       h("b", {}, percent(score)))));
 }

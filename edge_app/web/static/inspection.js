@@ -3,7 +3,7 @@
 import { lapsBar, scoreBars } from "./charts.js";
 import { get, send } from "./api.js";
 import { byId, h, say } from "./dom.js";
-import { overlay } from "./overlay.js";
+import { Overlay } from "./overlay.js";
 import { may } from "./role.js";
 import { shape } from "./verdict.js";
 import { clock, has, ms, number, t, why } from "./words.js";
@@ -83,14 +83,13 @@ function facts(inspection) {
 }
 
 function drawPicture(inspection) {
-  const frame = byId("frame");
+  const frame = byId("kept");
   const missing = () => frame.replaceChildren(h("p", { class: "no-picture" }, t("picture.not.kept")));
   if (!inspection.image_url) return missing();
   const image = h("img", { src: inspection.image_url, alt: t("picture.kept", { id: number(id) }), onerror: missing });
   frame.replaceChildren(image);
-  const boxes = inspection.detections ?? [];
-  byId("overlay-choice").hidden = boxes.length === 0;
-  if (boxes.length) overlay(frame, image, boxes, byId("overlay-on"));
+  const limits = model?.limits;
+  new Overlay(frame, image, byId("overlay-on")).show(inspection, limits?.pixel ?? limits?.anomaly?.accept);
 }
 
 async function neighbours(inspection) {

@@ -52,7 +52,7 @@ function open(job) {
   const region = roiEditor(`/page/cameras/${encodeURIComponent(camera)}/live.jpg`, job.roi, (roi) => change({ roi }));
   const fields = h("fieldset", { class: "bare", disabled: !may("engineer") },
     identity(draft, change, () => drawLimits(limits, draft, change)),
-    h("h3", {}, t("limits")), limits,
+    limits,
     h("h3", {}, t("job.region")), region,
     h("h3", {}, t("job.shot")), numbers(draft, change));
   drawList(job.number);
@@ -82,7 +82,8 @@ function drawLimits(place, draft, change) {
     own.checked = true;
     change({ limits: found });
   });
-  place.replaceChildren(h("label", { class: "check" }, own, t("limits.own")), editor);
+  place.replaceChildren(
+    h("div", { class: "limits-head" }, h("h3", {}, t("limits")), h("label", { class: "check" }, own, t("limits.own"))), editor);
 }
 
 function numbers(draft, change) {

@@ -4,7 +4,7 @@ import { send } from "./api.js";
 import { h, s, say } from "./dom.js";
 import { rulesEditor } from "./rules.js";
 import { chip } from "./verdict.js";
-import { number, percent, t } from "./words.js";
+import { number, percent, t, words } from "./words.js";
 
 const SOON_MS = 120;
 const VERDICTS = ["OK", "REVIEW", "NG"];
@@ -29,7 +29,7 @@ export function limitsEditor(job, { task, labels }, changed) {
       limits.good = labels.filter((name) => (name === label ? box.checked : limits.good.includes(name)));
       told();
     });
-    return h("label", { class: "choice" }, box, h("span", {}, label));
+    return h("label", { class: "choice" }, box, h("span", {}, words(label)));
   }
   function slider(name) {
     const input = h("input", { type: "range", "aria-label": t(`limits.${name}`), min: 0, max: 100, step: 1, value: limits[name] * 100 });

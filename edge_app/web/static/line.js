@@ -6,11 +6,13 @@ import { asking } from "./confirm.js";
 import { byId, h, say, withShare } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Filmstrip } from "./filmstrip.js";
+import { Found } from "./found.js";
+import { Overlay } from "./overlay.js";
 import { LivePicture } from "./picture.js";
 import { offerUpload } from "./upload.js";
 import { hideForbidden, may } from "./role.js";
 import { shapeOf } from "./verdict.js";
-import { clock, has, ms, number, percent, span, t, why } from "./words.js";
+import { clock, has, ms, number, percent, span, t, why, words } from "./words.js";
 
 const SLOTS = 60;
 const OLD_AFTER_S = 5;
@@ -19,6 +21,7 @@ const OLD_AT_MOST_S = 60;
 const camera = document.documentElement.dataset.camera;
 const view = byId("line-view");
 const picture = new LivePicture(camera);
+const found = new Found(new Overlay(byId("frame"), byId("picture"), byId("overlay-on")));
 const strip = new Filmstrip(byId("filmstrip"), freeze);
 let frozen = null;
 let drawnFor = "";
@@ -97,6 +100,7 @@ function draw() {
   if (triggering) triggering.disabled = state !== "up";
   picture.draw(feed);
   drawVerdict(state);
+  drawFound(state);
   if (!known) return;
   const newest = `${feed.inspections[0]?.id}/${feed.status?.shift.total}/${feed.status?.shift.missed}/${state}`;
   if (newest === drawnFor) return;
@@ -109,9 +113,11 @@ function draw() {
 
 function drawHead(status) {
   const job = status.job_name ? `${status.job} ${status.job_name}` : status.job;
-  const warning = status.warning && has(`code.${status.warning}`) ? t(`code.${status.warning}`) : "";
   say(byId("top-job"), `${t("fact.job")} ${job} · ${status.model}`);
-  say(byId("surroundings"), [...surroundings(), warning].filter(Boolean).join(" · "));
+  say(byId("surroundings"), surroundings().filter(Boolean).join(" · "));
+  const warning = status.warning && has(`code.${status.warning}`) ? t(`code.${status.warning}`) : "";
+  byId("warning").hidden = !warning;
+  say(byId("warning-text"), warning);
 }
 
 function surroundings() {
@@ -148,12 +154,21 @@ function drawVerdict(state) {
   panel.dataset.verdict = shown.verdict;
   panel.toggleAttribute("data-frozen", frozen !== null);
   panel.toggleAttribute("data-old", !frozen && (shown.age ?? 0) > oldAfter());
-  byId("verdict-shape").setAttribute("href", `/static/icons.svg#${shapeOf(shown.verdict)}`);
+  byId("verdict-shape").dataset.shape = shapeOf(shown.verdict);
   say(byId("verdict-word"), t(`verdict.${shown.verdict}`));
   announce(shown.verdict);
   drawFrozenBar();
   if (shown.inspection) drawReason(shown);
   else drawTrouble(shown);
+}
+
+/** Boxes belong to the part that was inspected: to a held one's picture, or to a live one for a moment. */
+function drawFound(state) {
+  const limits = feed.status?.limits;
+  if (frozen) return found.draw(frozen, null, limits);
+  const last = state === "up" ? feed.last : null;
+  const record = last && feed.inspections.find((inspection) => inspection.id === last.id);
+  return found.draw(record ?? null, last?.age ?? 0, limits);
 }
 
 const QUIET_MS = 5000;
@@ -206,7 +221,7 @@ function reasonLines(inspection, hasBar) {
   const { found, limit } = why(inspection.reason, inspection.code);
   if (inspection.code) return [h("b", {}, found), h("span", {}, limit)];
   if (!inspection.label) return [h("b", {}, found), h("span", {}, limit)];
-  const told = [h("b", {}, inspection.label), h("b", { class: "score" }, percent(inspection.score))];
+  const told = [h("b", {}, words(inspection.label)), h("b", { class: "score" }, percent(inspection.score))];
   return hasBar ? told : [...told, h("span", {}, limit)];
 }
 
@@ -227,7 +242,7 @@ function drawTrouble({ verdict, since, why: text }) {
   if (since !== undefined) {
     const device = verdict === "DOWN" ? feed.document.time + feed.silence : Date.now() / 1000;
     const told = t("down.since", { time: clock(device - since), age: span(since) });
-    lines.push(h("b", {}, told), h("span", {}, text));
+    lines.push(h("b", { class: "since-when" }, told), h("span", {}, text));
   }
   const before = feed.last;
   if (before && verdict !== "WAITING") {

@@ -6,7 +6,7 @@ import { byId, h, say } from "./dom.js";
 import { history } from "./history.js";
 import { may } from "./role.js";
 import { sendFile } from "./sending.js";
-import { clock, ms, number, percent, t } from "./words.js";
+import { clock, has, ms, number, percent, t, words } from "./words.js";
 
 /** Proving and measuring on a small device takes its time. */
 const CHANGE_MS = 180_000;
@@ -39,7 +39,7 @@ function card(model) {
   return h("section", { class: "card model", "aria-label": model.name },
     h("div", { class: "model-head" },
       h("h2", {}, model.name),
-      h("span", { class: "soft" }, [model.task, model.mode === "unknown" ? "" : model.mode, model.default ? t("model.for.uploads") : ""].filter(Boolean).join(" · "))),
+      h("span", { class: "soft" }, [has(`task.${model.task}`) ? t(`task.${model.task}`) : model.task, model.mode === "unknown" ? "" : model.mode, model.default ? t("model.for.uploads") : ""].filter(Boolean).join(" · "))),
     ...faults, versions(model, change), about(model), note, place);
 }
 
@@ -68,7 +68,7 @@ function versionRow(model, version, change) {
 /** What the converter proved and what was measured here. */
 function about(model) {
   const rows = [
-    [t("model.labels"), (model.labels ?? []).join(", ")],
+    [t("model.labels"), (model.labels ?? []).map(words).join(", ")],
     [t("limits"), model.limits ? limitsOf(model.limits) : ""],
     ...comparison(model.comparison ?? {}),
     ...tuning(model),
@@ -77,26 +77,35 @@ function about(model) {
 }
 
 const limitsOf = ({ good, accept, reject }) =>
-  `${good.join(", ")}: ${t("limits.accept")} ${percent(accept, 0)}, ${t("limits.reject")} ${percent(reject, 0)}`;
+  t("limits.said", { good: good.map(words).join(", "), accept: percent(accept, 0), reject: percent(reject, 0) });
 
-/** What the converter proved before the file left its workstation, one line for each runtime. */
+/** What the converter proved before the file left its workstation; runtimes that agree together. */
 function comparison({ runtimes = {}, reference = "" }) {
-  const share = (value) => (typeof value === "number" ? percent(value) : "–");
-  return Object.entries(runtimes).map(([runtime, found]) => {
-    const recalls = Object.entries(found.by_label ?? {}).map(([label, { recall }]) => `${label} ${share(recall)}`);
-    const lines = [
-      t("proof.agreement", { share: share(found.agreement), n: number(found.samples ?? 0), reference }),
-      found.accuracy === undefined ? "" : t("proof.accuracy", { now: share(found.accuracy), before: share(found.float_accuracy) }),
-      recalls.length ? t("proof.recall", { labels: recalls.join(", ") }) : "",
-    ].filter(Boolean);
-    return [t("proof", { runtime }), h("ul", {}, ...lines.map((line) => h("li", {}, line)))];
-  });
+  const told = new Map();
+  for (const [runtime, found] of Object.entries(runtimes)) {
+    const lines = proofLines(found, reference.replace(/ in (\S+)$/, " ($1)"));
+    const same = lines.join("\n");
+    told.set(same, { lines, names: [...(told.get(same)?.names ?? []), runtime] });
+  }
+  return [...told.values()].map(({ lines, names }) =>
+    [t("proof", { runtime: names.join(", ") }), h("ul", {}, ...lines.map((line) => h("li", {}, line)))]);
 }
 
-function tuning({ name, tuning: found }) {
+function proofLines(found, reference) {
+  const share = (value) => (typeof value === "number" ? percent(value) : "–");
+  const recalls = Object.entries(found.by_label ?? {}).map(([label, { recall }]) => `${words(label)} ${share(recall)}`);
+  return [
+    t("proof.agreement", { share: share(found.agreement), n: number(found.samples ?? 0), reference }),
+    found.accuracy === undefined ? "" : t("proof.accuracy", { now: share(found.accuracy), before: share(found.float_accuracy) }),
+    recalls.length ? t("proof.recall", { labels: recalls.join(", ") }) : "",
+  ].filter(Boolean);
+}
+
+function tuning({ name, versions: all, tuning: found }) {
   const rows = found?.rows ?? [];
   if (!rows.length) return [];
-  const { runtime, threads } = running.find((model) => model.name === name) ?? {};
+  const active = all.find((version) => version.active)?.version;
+  const { runtime, threads } = running.find((model) => model.name === name && model.version === active) ?? {};
   const list = h("ul", { class: "tuning" }, ...rows.map((row) => {
     const chosen = row.runtime === runtime && row.threads === threads;
     const said = row.problem || `P50 ${ms(row.p50_ms)} · P90 ${ms(row.p90_ms)} ms`;

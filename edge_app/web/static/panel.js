@@ -24,7 +24,7 @@
   /* What decided, without a sentence that would have to be translated. */
   function why(last) {
     if (last.code) { return codes[last.code] || last.reason; }
-    return last.label ? last.label + " " + (last.score * 100).toFixed(1) + "%" : last.reason;
+    return last.label ? last.label.replace(/_+/g, " ") + " " + (last.score * 100).toFixed(1) + "%" : last.reason;
   }
   function shown(silent) {
     if (silent > LOST_MS) { return { verdict: "LOST", why: ago(silent / 1000), facts: "" }; }

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { byId, h, say } from "./dom.js";
 import { shape } from "./verdict.js";
-import { clock, number, percent, t } from "./words.js";
+import { clock, number, percent, t, words } from "./words.js";
 
 const PAGE = 48;
 const TIMES = ["since", "until"];
@@ -58,7 +58,7 @@ function tile(inspection) {
   const picture = inspection.image_url
     ? h("img", { src: inspection.image_url, alt: "", loading: "lazy", onerror: (event) => event.target.remove() })
     : h("span", { class: "no-thumb" }, t("picture.none"));
-  const said = label ? `${label} ${percent(score)}` : t(`code.${inspection.code}`);
+  const said = label ? `${words(label)} ${percent(score)}` : t(`code.${inspection.code}`);
   return h("li", {}, h("a", { class: "tile", href: `/records/${id}`, "data-verdict": verdict },
     h("span", { class: "thumb" }, picture),
     h("span", { class: "tile-foot" }, shape(verdict), h("b", {}, t(`short.${verdict}`)), h("span", { class: "tile-part" }, inspection.part)),

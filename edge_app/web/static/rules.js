@@ -1,7 +1,7 @@
 // Limits that are numbers by label: counts of detections, areas, anomalies. An empty field: no rule.
 
 import { h } from "./dom.js";
-import { t } from "./words.js";
+import { t, words } from "./words.js";
 
 const BAND = ["accept", "reject"];
 const COUNT = ["least", "most"];
@@ -16,7 +16,7 @@ function row(label, names, values, changed) {
       changed(all.includes(null) ? null : Object.fromEntries(names.map((name, place) => [name, all[place]])));
     });
   }
-  return h("tr", {}, h("th", { scope: "row" }, label), ...inputs.map((input) => h("td", {}, input)));
+  return h("tr", {}, h("th", { scope: "row" }, words(label)), ...inputs.map((input) => h("td", {}, input)));
 }
 
 function table(title, names, rows) {

@@ -9,9 +9,9 @@ import { clock, has, ms, number, span, t } from "./words.js";
 
 const EVERY_MS = 2000;
 
-/** One fact: good, bad, or only to be known. */
+/** One fact: good, bad, to be warned of, or only to be known. */
 const row = (name, state, said) =>
-  h("li", { "data-state": state }, icon(state === "bad" ? "down" : state === "good" ? "ok" : "none", "shape"), h("b", {}, name), h("span", {}, said));
+  h("li", { "data-state": state }, icon({ bad: "down", warn: "down", good: "ok" }[state] ?? "none", "shape"), h("b", {}, name), h("span", {}, said));
 
 const kept = (name, failing) => row(name, failing ? "bad" : "good", failing || t("system.fine"));
 
@@ -32,7 +32,7 @@ function lineRows(line) {
     kept(t("view.records"), status.records.failing),
     kept(t("system.pictures"), status.pictures.failing),
     row(t("system.room"), "note", t("system.megabytes", { n: number(status.pictures.kept_bytes / 1e6, 1) })),
-    ...(status.warning && has(`code.${status.warning}`) ? [row(t("system.warning"), "bad", t(`code.${status.warning}`))] : []),
+    ...(status.warning && has(`code.${status.warning}`) ? [row(t("system.warning"), "warn", t(`code.${status.warning}`))] : []),
   ];
 }
 

@@ -1,21 +1,28 @@
-// Try it: one picture, one model or two side by side.
+// Try it: one picture, one model's version or two side by side.
 
 import { get } from "./api.js";
 import { byId, h } from "./dom.js";
-import { overlay } from "./overlay.js";
+import { Overlay } from "./overlay.js";
 import { judged, takeDrops } from "./upload.js";
+import { t } from "./words.js";
 
 let picture = null;
 
+/** What runs comes first; a version that does not run yet can be asked beside it. */
 async function offerModels() {
   const { models } = await get("/api/v1/models");
-  const choices = models.filter((model) => model.active).map((model) => model.name);
+  const choices = models.flatMap(({ name, versions }) => [...versions].reverse()
+    .sort((a, b) => b.active - a.active)
+    .map(({ version, active }) => ({ value: `${name}/${version}`, text: `${name} ${version}${active ? ` · ${t("model.active")}` : ""}` })));
   for (const id of ["model-a", "model-b"]) {
-    byId(id).append(...choices.map((name) => h("option", { value: name }, name)));
+    byId(id).append(...choices.map(({ value, text }) => h("option", { value }, text)));
   }
 }
 
-const pathOf = (model) => (model ? `/predict/${encodeURIComponent(model)}` : "/predict");
+function pathOf(model) {
+  const [name, version] = model.split("/");
+  return model ? `/predict/${encodeURIComponent(name)}/versions/${version}` : "/predict";
+}
 
 async function run() {
   if (!picture) return;
@@ -24,10 +31,12 @@ async function run() {
   byId("try-picture").replaceChildren(image);
   const wanted = [byId("model-a").value, byId("model-b").value].filter((model) => model !== "none");
   byId("answers").replaceChildren(...wanted.map(() => h("div", { class: "answer" })));
+  byId("try-picture").scrollIntoView({ block: "nearest" });
   // One after the other: two at once would only wait for each other and look slow.
   for (const [place, model] of wanted.entries()) {
     const doc = await judged(file, byId("answers").children[place], pathOf(model));
-    if (place === 0 && doc?.detections?.length) overlay(byId("try-picture"), image, doc.detections);
+    if (file !== picture) return;
+    if (place === 0 && doc) new Overlay(byId("try-picture"), image).show(doc);
   }
 }
 

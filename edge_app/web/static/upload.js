@@ -4,9 +4,23 @@ import { lapsBar, scoreBars } from "./charts.js";
 import { send } from "./api.js";
 import { byId, h } from "./dom.js";
 import { shape } from "./verdict.js";
-import { percent, t, why } from "./words.js";
+import { t, why } from "./words.js";
 
 const BUDGET_MS = 200;
+const LOADING_MS = 1000;
+const LOADS_WITHIN = 30;
+
+/** Ask; a model that is only being loaded and proved is asked again until it is there. */
+async function asked(path, form) {
+  for (let turn = 1; ; turn += 1) {
+    try {
+      return await send("POST", path, form, { within: 20000 });
+    } catch (refused) {
+      if (refused.code !== "loading" || turn === LOADS_WITHIN) throw refused;
+      await new Promise((again) => setTimeout(again, LOADING_MS));
+    }
+  }
+}
 
 /** Judge a picture and tell the answer in `place`; gives the answer, or null without one. */
 export async function judged(file, place, path = "/predict") {
@@ -14,7 +28,7 @@ export async function judged(file, place, path = "/predict") {
   const form = new FormData();
   form.append("image", file);
   try {
-    const doc = await send("POST", path, form, { within: 20000 });
+    const doc = await asked(path, form);
     place.replaceChildren(answer(doc));
     return doc;
   } catch (refused) {
@@ -33,7 +47,7 @@ function answer(doc) {
   const { total, ...laps } = doc.timing_ms;
   return h("div", { class: "upload-verdict", "data-verdict": doc.verdict },
     h("p", { class: "word", role: "status" }, shape(doc.verdict), h("strong", {}, t(`verdict.${doc.verdict}`))),
-    h("p", { class: "upload-why" }, h("b", {}, doc.predicted_class ? `${doc.predicted_class} ${percent(doc.confidence)}` : found), " ", limit),
+    h("p", { class: "upload-why" }, h("b", {}, found), " ", limit),
     h("h3", {}, t("upload.scores")), scoreBars(doc.class_scores),
     h("h3", {}, t("upload.timing")), lapsBar(laps, total, BUDGET_MS),
     h("p", { class: "soft" }, `${t("fact.model")} ${doc.model} · ${t("fact.id")} ${doc.id} · ${doc.image.width}×${doc.image.height}`));

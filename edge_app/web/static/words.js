@@ -17,6 +17,9 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
 }
 
+/** A label as words: `missing_hole` is read as "missing hole". */
+export const words = (label) => label.replace(/_+/g, " ");
+
 const forms = new Map();
 function form(digits, style) {
   const key = `${style}${digits}`;
@@ -76,7 +79,7 @@ export function why(reason, code) {
   if (code && has(`code.${code}`)) {
     return { found: t(`code.${code}`), limit: language === "en" ? reason : "" };
   }
-  const parts = reason.split("; ").map(finding);
+  const parts = words(reason).split("; ").map(finding);
   return {
     found: parts.map(([said]) => said).join("; "),
     limit: parts.map(([, limit]) => limit).filter(Boolean).join("; "),
