@@ -120,7 +120,9 @@ def _classified(prediction: Prediction, limits: Limits) -> list[_Finding]:
     scores = prediction.scores
     likeliest = max(limits.good, key=lambda label: scores[label])
     good = min(1.0, sum(scores[label] for label in limits.good))
-    said = f"{prediction.label} {prediction.score:.1%}, good {good:.1%}"
+    said = f"{prediction.label} {prediction.score:.1%}"
+    if limits.good != (prediction.label,):
+        said += f", good {good:.1%}"
     findings = [_high(said, good, limits.band(likeliest))]
     findings += [
         _low(f"{label} {scores[label]:.1%}", scores[label], band)

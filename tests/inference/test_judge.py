@@ -54,10 +54,18 @@ def test_a_classification_is_held_against_both_limits(good: float, decision: str
 
 
 def test_good_labels_count_together() -> None:
-    """Two kinds of good part share the score."""
+    """Two kinds of good part share the score, and the reason has both it and the likeliest."""
     verdict = judge(classified(red=0.5, blue=0.45, bad=0.05), Limits(("red", "blue")))
 
     assert verdict.decision is Decision.OK
+    assert verdict.reason == "red 50.0%, good 95.0%, accepted from 90%"
+
+
+def test_a_score_is_said_once() -> None:
+    """The only good label's score is the part's; any other label has the good one's beside it."""
+    told = [judge(classified(red=r, blue=1 - r), Limits(("red",))).reason for r in (0.93, 0.02)]
+
+    assert told == ["red 93.0%, accepted from 90%", "blue 98.0%, good 2.0%, rejected below 50%"]
 
 
 @given(

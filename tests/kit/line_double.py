@@ -18,9 +18,9 @@ from edge_app.records.inspection import Inspection
 
 LIMITS = {"good": ["red"], "accept": 0.9, "reject": 0.5}
 REASONS = {
-    Decision.OK: "red 97.5%, good 97.5%, accepted from 90%",
+    Decision.OK: "red 97.5%, accepted from 90%",
     Decision.NG: "blue 97.5%, good 1.5%, rejected below 50%",
-    Decision.REVIEW: "red 71.0%, good 71.0%, between 50% and 90%",
+    Decision.REVIEW: "red 71.0%, between 50% and 90%",
     Decision.NONE: "no decision within 200 ms",
 }
 SCORES = {
