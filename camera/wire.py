@@ -153,15 +153,19 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.parse_request():
             return
         try:
-            reply = self.server.answer(self._request())
+            reply = self._reply(self._request())
         except BadRequest as error:
             self.close_connection = True
             reply = Reply(f"{error}\r\n".encode("ascii", "replace"), status=400)
+        self._send(reply)
+
+    def _reply(self, request: Request) -> Reply:
+        try:
+            return self.server.answer(request)
         # The loop's edge: one client's request must not end the listener.
         except Exception:
             log.exception("%s %s failed", self.command, self.path)
-            reply = Reply(b"internal error\r\n", status=500)
-        self._send(reply)
+            return Reply(b"internal error\r\n", status=500)
 
     def _first_line(self) -> bytes:
         """The request line; NULs and blank lines that a client left behind are passed over."""
@@ -180,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             fields, fault = _fields(query), ""
             if body.strip(b"\0\r\n "):
-                fields |= _body_fields(body)
+                fields = _once([*fields.items(), *_body_fields(body).items()])
         except ValueError as error:
             fields, fault = {}, str(error)
         client = self.client_address[0] if self.client_address else ""
@@ -195,10 +199,13 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _body(self) -> bytes:
-        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+        if self.headers.get("Transfer-Encoding", "identity").strip().lower() != "identity":
             raise BadRequest("expected a body with Content-Length, got a chunked one")
-        length = self.headers.get("Content-Length", "0").strip()
-        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+        length, *others = (text.strip() for text in self.headers.get_all("Content-Length", ["0"]))
+        if any(other != length for other in others):
+            raise BadRequest("expected one Content-Length")
+        # Its digits are counted first: Python refuses to read thousands of them.
+        if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY_BYTES:
             raise BadRequest(f"expected a Content-Length of at most {MAX_BODY_BYTES}")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
@@ -238,6 +245,11 @@ def _fields(query: str) -> dict[str, str]:
         pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, max_num_fields=20)
     except ValueError as error:
         raise ValueError("expected at most 20 fields") from error
+    return _once(pairs)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields by name; of two with one name nobody could say which is meant."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise ValueError("a field stands twice")
@@ -253,7 +265,7 @@ def _body_fields(body: bytes) -> dict[str, str]:
     if not text.startswith("{"):
         return _fields(text)
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_once)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError("the JSON body is not valid") from error
     return {name: _text(value) for name, value in document.items()}

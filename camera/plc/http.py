@@ -21,6 +21,9 @@ from edge_app.inference.judge import Code, Decision
 from edge_app.jobs import MAX_NUMBER as MAX_JOB
 from edge_app.records.archive import encode_jpeg
 
+FIRING = frozenset({"/plc/trigger", "/plc/job", "/plc/reset"})
+"""Calls that do something."""
+
 
 class BadParameter(Exception):  # noqa: N818 - code 70 of the contract
     """A field is unknown or out of range; nothing is fired."""
@@ -139,6 +142,7 @@ class PlcHttp:
             "origin" in headers
             or headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
             or "prefetch" in prefetch
+            or (request.path in FIRING and _from_a_page(headers))
         ):
             return Reply(b"browsers may not fire\r\n", status=403)
         if not allowed(request.client, self._allow):
@@ -204,6 +208,16 @@ class PlcHttp:
             class_id=NO_CLASS,
             code=int(code),
         )
+
+
+def _from_a_page(headers: Mapping[str, str]) -> bool:
+    """Whether a browser asks, and does not say that a person typed the address.
+
+    To an address of the plant without TLS browsers send no Sec-Fetch-Site, and no Origin
+    for a picture or a link: a page of any site could fire by naming such a picture.
+    """
+    browser = headers.get("user-agent", "").startswith("Mozilla/") and "accept-language" in headers
+    return browser and "sec-fetch-site" not in headers
 
 
 def _number(request: Request, name: str, low: int, high: int, *, default: int | None = None) -> int:

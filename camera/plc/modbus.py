@@ -13,6 +13,7 @@ from typing import Any
 
 from pyModbusTCP.constants import (
     EXP_DATA_ADDRESS,
+    EXP_DATA_VALUE,
     EXP_NONE,
     READ_COILS,
     READ_DISCRETE_INPUTS,
@@ -33,7 +34,12 @@ from camera.plc.registers import LineDesk, input_registers
 MIRROR = 100
 """IR 0-71 again at HR 100-171, for PLCs that can't read input registers."""
 
+COIL_ON, COIL_OFF = b"\xff\x00", b"\x00\x00"
+
 MAX_CONNECTIONS = 16
+UNREAD_BYTES = 32_768
+"""Answers that a client has not read yet; more, for a second, and it loses its connection."""
+
 KEEPALIVE_S = 10
 """A PLC that lost its power leaves a connection behind that nobody closes."""
 
@@ -138,7 +144,7 @@ class ModbusPort(ModbusServer):  # type: ignore[misc]  # the library has no type
             for code, function in vars(self)["_func_map"].items()
             if code in functions
         }
-        self._service = _Listener(address, self.ModbusService, networks(allow))
+        self._service = _Listener(address, _Session, networks(allow))
         self._service.evt_running = self._evt_running
         self._service.engine = self._engine
 
@@ -161,6 +167,14 @@ class ModbusPort(ModbusServer):  # type: ignore[misc]  # the library has no type
         self._service.server_close()
         self._service.drop_all()
 
+    def _write_single_coil(self, session_data: Any) -> None:
+        """FC 5 knows on and off only; the library takes all else for off."""
+        request, response = session_data.request.pdu, session_data.response.pdu
+        if request.raw[3:5] in (COIL_ON, COIL_OFF):
+            super()._write_single_coil(session_data)
+        else:
+            response.build_except(request.func_code, EXP_DATA_VALUE)
+
     def _internal_engine(self, session_data: Any) -> None:
         try:
             super()._internal_engine(session_data)
@@ -170,6 +184,14 @@ class ModbusPort(ModbusServer):  # type: ignore[misc]  # the library has no type
         except Exception as error:
             log.exception("a Modbus request failed")
             raise ModbusServer.Error("internal error") from error
+
+
+class _Session(ModbusServer.ModbusService):  # type: ignore[misc]  # the library has no types
+    """One connection. A client that does not read its answers loses it."""
+
+    def _send_all(self, data: bytes) -> None:
+        # The library goes on after half an answer, and the next one would be read as its rest.
+        self.request.sendall(data)
 
 
 class _Listener(socketserver.ThreadingTCPServer):
@@ -199,6 +221,7 @@ class _Listener(socketserver.ThreadingTCPServer):
         A PLC that was switched off and on again must get in, whatever it left behind.
         """
         request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
         request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         request.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
         request.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)

@@ -211,6 +211,8 @@ def test_twenty_retries_are_one_shot(line: Any) -> None:
         {"Sec-Purpose": "prefetch;prerender"},
         {"Purpose": "prefetch"},
         {"X-Moz": "prefetch"},
+        # A picture that any page may name; to an address without TLS nothing else is told.
+        {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", "Accept-Language": "de"},
     ],
 )
 def test_browsers_of_other_sites_are_refused(shared: Any, headers: dict[str, str]) -> None:
@@ -218,6 +220,25 @@ def test_browsers_of_other_sites_are_refused(shared: Any, headers: dict[str, str
     completed = shared.station.completed
     assert shared.ask("/plc/trigger?n=1", **headers)[0] == 403
     assert shared.station.completed == completed
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"User-Agent": "Mozilla/5.0 (Windows NT) WindowsPowerShell/5.1"},
+        {"User-Agent": "curl/8.0", "Accept-Language": "de"},
+        {"User-Agent": "Mozilla/5.0", "Accept-Language": "de", "Sec-Fetch-Site": "none"},
+    ],
+)
+def test_who_is_no_page_may_fire(shared: Any, headers: dict[str, str]) -> None:
+    """Tools that call themselves Mozilla, and an address that a person typed, are answered."""
+    assert shared.ask("/plc/trigger?n=1", **headers).decision is PlcDecision.OK
+
+
+def test_a_browser_may_look(shared: Any) -> None:
+    """Only calls that do something are kept from pages."""
+    headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", "Accept-Language": "de"}
+    assert isinstance(shared.ask("/plc/status", **headers), PlcRecord)
 
 
 @pytest.mark.failsafe(
