@@ -59,8 +59,10 @@ def ask(
     Raises:
         ChildFailed: It crashed, hung, or ran out of memory.
     """
-    limits = {"memory_bytes": memory_bytes, "niceness": niceness, "parent": os.getpid()}
-    command = [sys.executable, "-P", "-m", module, json.dumps(limits)]
+    limits = {"memory_bytes": memory_bytes, "parent": os.getpid()}
+    # By `nice`, not by itself: most of a child's work is its imports, before it could.
+    low = ["nice", "-n", str(niceness)]
+    command = [*low, sys.executable, "-P", "-m", module, json.dumps(limits)]
     # With -P the working folder holds no modules for the child; ours are found by this.
     paths = os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
     try:
@@ -101,7 +103,6 @@ def answer(reply: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """The child's main part: read one question, obey the limits, write the answer."""
     limits = json.loads(sys.argv[1])
     _die_with_parent(limits["parent"])
-    os.nice(limits["niceness"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (limits["memory_bytes"], limits["memory_bytes"]))
     # What a runtime prints may not get into the answer.

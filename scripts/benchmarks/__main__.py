@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     failed = []
     try:
         # Whatever has to be installed or made first is no part of a measurement.
+        place.compile()
         place.baseline_python()
         place.flatbuffer()
         for name in wanted:

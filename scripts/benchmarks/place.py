@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import json
 import os
@@ -113,6 +114,16 @@ class Place:
                 raise Missing(f"the baselines could not be installed: {error}") from error
             stamp.write_text(wanted)
         return str(python)
+
+    def compile(self) -> None:
+        """Leave the programs' bytecode beside them, as an installed device has it.
+
+        Raises:
+            Missing: It can't be written.
+        """
+        for package in ("edge_app", "camera"):
+            if not compileall.compile_dir(ROOT / package, quiet=2):
+                raise Missing(f"{package} could not be compiled to bytecode")
 
     def saved_model(self) -> Path:
         """The SavedModel that the bench's model is made of: MobileNetV2, random weights."""

@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         first_port=arguments.first_port,
     )
     try:
+        place.compile()
         stage = set_stage(place, want_small_disk=not arguments.no_small_disk)
     except Missing as error:
         _say(str(error))
