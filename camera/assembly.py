@@ -62,7 +62,9 @@ class Assembly:
             settings.data,
             sharers=len(settings.cameras) + 1,
         )
-        self.ids = Ids(leaser(database_path))
+        sharers = len(settings.cameras) + 1
+        slot = list(settings.cameras).index(name) + 1
+        self.ids = Ids(leaser(database_path), slot, sharers)
         self.recorder = Recorder(
             database_path,
             counters=lambda: self.station.counters(),  # noqa: PLW0108 - it is made below

@@ -271,7 +271,7 @@ class Station:
         with self._changed:
             self._expire()
             closing = self.shift
-            self.shift = Counters(closing.camera, "shift", last_id=closing.last_id)
+            self.shift = Counters(closing.camera, "shift")
             return closing
 
     def _repeated(self, n: int, part: str, job: int | None, now: float) -> Shot | None:
@@ -320,7 +320,7 @@ class Station:
         self._completed += 1
         self._results.append((self._completed, shot))
         if not shot.test:
-            self.shift.count(answer.verdict.decision, shot.id)
-            self.life.count(answer.verdict.decision, shot.id)
+            self.shift.count(answer.verdict.decision)
+            self.life.count(answer.verdict.decision)
         self._answered(shot)
         self._changed.notify_all()

@@ -98,7 +98,8 @@ def build(settings: Settings) -> Parts:
         sharers=len(settings.cameras) + 1,
         models=lambda: store.written_bytes,
     )
-    ids, tally = Ids(leaser(database_path)), Tally(database_path)
+    ids = Ids(leaser(database_path), 0, len(settings.cameras) + 1)
+    tally = Tally(database_path)
     uploads = Uploads(
         engines=Engines(
             store,
@@ -122,7 +123,7 @@ def build(settings: Settings) -> Parts:
     app = create_app(
         uploads=uploads,
         lines=lines,
-        status=AppStatus(uploads, lines),
+        status=AppStatus(uploads, lines, data_dir),
         tally=tally,
         metrics=metrics,
         access=access,

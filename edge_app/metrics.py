@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from edge_app.box import read_heat
 from edge_app.lines import Lines
+from edge_app.records.damage import set_aside_before
 from edge_app.records.inspection import Inspection
 from edge_app.uploads import Uploads
 
@@ -131,6 +132,11 @@ class _LookedUp(Collector):
         yield _gauge("lineside_records_waiting", "Records not yet on disk.", recorder.waiting)
         yield _gauge(
             "lineside_records_failing", "Whether the disk refuses records.", bool(recorder.failing)
+        )
+        yield _gauge(
+            "lineside_records_set_aside",
+            "Damaged databases that were set aside.",
+            len(set_aside_before(self._data_dir)),
         )
         yield _gauge("lineside_pictures_bytes", "Pictures of uploads on disk.", archive.kept_bytes)
         lost = CounterMetricFamily("lineside_pictures_dropped", "Pictures of uploads given up.")

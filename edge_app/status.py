@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
+from pathlib import Path
 from typing import Any
 
 from edge_app.inference.interpreter import installed_runtimes
 from edge_app.lines import Lines
+from edge_app.records.damage import notice
 from edge_app.uploads import Uploads
 
 
@@ -17,11 +19,13 @@ class AppStatus:
     Args:
         uploads: The app's own work.
         lines: The lines, as last heard.
+        data_dir: Where the records are.
     """
 
-    def __init__(self, uploads: Uploads, lines: Lines) -> None:
+    def __init__(self, uploads: Uploads, lines: Lines, data_dir: Path) -> None:
         self._uploads = uploads
         self._lines = lines
+        self._data_dir = data_dir
         self._started_at = time.monotonic()
         self.version = importlib.metadata.version("lineside")
         self._runtimes = installed_runtimes()
@@ -41,6 +45,7 @@ class AppStatus:
             "reason": problem,
             "lines_down": down,
             "records": failing or "ok",
+            "records_notice": notice(self._data_dir),
             "version": self.version,
         }, model is not None
 

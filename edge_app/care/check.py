@@ -25,6 +25,7 @@ CHECKS: tuple[Callable[[Device], Iterator[Finding]], ...] = (
     models.models,
     cameras.ports,
     host.disk,
+    host.records,
     host.memory,
     host.clock,
     host.heat,

@@ -16,6 +16,7 @@ from edge_app.care.device import Device
 from edge_app.care.finding import Finding, fault, ok, warning
 from edge_app.clock import clock_is_kept
 from edge_app.in_use import restore_is_cut_off
+from edge_app.records.damage import notice
 from edge_app.secret import redacted
 
 WRITES = 7
@@ -80,6 +81,12 @@ def _durable_write_ms(folder: Path) -> float:
             os.fsync(file.fileno())
             took.append((time.monotonic() - began) * 1000)
     return statistics.median(took)
+
+
+def records(device: Device) -> Iterator[Finding]:
+    """Were records damaged?"""
+    if said := notice(device.settings.data_dir):
+        yield warning("records", said, "look for the cause, then move the old ones elsewhere")
 
 
 def memory(device: Device) -> Iterator[Finding]:

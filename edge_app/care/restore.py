@@ -54,7 +54,7 @@ def prepare(stream: BinaryIO, data_dir: Path, who: str, *, settings: bool) -> li
         stage.mkdir(mode=0o700)
         try:
             manifest = unpack(stream, stage)
-            said = verify(stage, data_dir)
+            said = verify(stage, data_dir, manifest.made_at)
             if not settings:
                 (stage / SETTINGS).unlink()
             _sync(stage)

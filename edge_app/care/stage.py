@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tarfile
+import time
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,14 +29,17 @@ from edge_app.inference.acceptance import prove
 from edge_app.inference.durable import link_durably
 from edge_app.jobs import JobError, JobStore
 from edge_app.models import ModelStore, StoreError
+from edge_app.records.floor import read_floor
 from edge_app.records.schema import VERSION
 from edge_app.shelf import ACTIVE
 
 LEAST_FREE_BYTES = 50_000_000
 CHUNK_BYTES = 1_000_000
 
-ID_LEAP = 1_000_000
-"""Ids that were given after the backup was made must not come back: two days at five a second."""
+ID_LEAP, IDS_PER_S, MAX_LEAP = 1_000_000, 20, 200_000_000
+"""Ids that were given after the backup was made must not come back. This device's own floor says
+which they were; those of another device are leapt over, by its age: as many ids as busy lines
+give in that time, and a million for a clock that is wrong."""
 
 
 def unpack(stream: BinaryIO, stage: Path) -> Manifest:
@@ -85,8 +89,13 @@ def _unpack_one(
     return {"bytes": size, "sha256": hashing.hexdigest()}
 
 
-def verify(stage: Path, data_dir: Path) -> list[str]:
+def verify(stage: Path, data_dir: Path, made_at: float) -> list[str]:
     """Let everything prove that it can be used here; one sentence for each model that runs.
+
+    Args:
+        stage: Where the backup was unpacked.
+        data_dir: What it shall replace.
+        made_at: Wall clock of the backup.
 
     Raises:
         BackupError: Something can't be used; names it.
@@ -102,7 +111,7 @@ def verify(stage: Path, data_dir: Path) -> list[str]:
     if (stage / ACCESS).exists():
         _verify_access(stage / ACCESS)
     if (stage / RECORDS).exists():
-        _verify_records(stage / RECORDS, data_dir / RECORDS)
+        _verify_records(stage / RECORDS, data_dir / RECORDS, time.time() - made_at)
     return said
 
 
@@ -150,7 +159,7 @@ def _verify_access(path: Path) -> None:
         raise BackupError("its logins are damaged")
 
 
-def _verify_records(path: Path, present: Path) -> None:
+def _verify_records(path: Path, present: Path, age_s: float) -> None:
     """Is the database whole? Its next id leaps over all that may have been given since."""
     try:
         database = sqlite3.connect(path)
@@ -161,7 +170,8 @@ def _verify_records(path: Path, present: Path) -> None:
                 newer = "they are a newer Lineside's; update this one first"
                 raise BackupError(f"its records can't be used: {newer if said == 'ok' else said}")
             (following,) = database.execute("SELECT next FROM ids").fetchone()
-            following = max(following + ID_LEAP, _next_id(present))
+            leap = min(ID_LEAP + int(max(0.0, age_s) * IDS_PER_S), MAX_LEAP)
+            following = max(following + leap, _next_id(present), read_floor(present.parent) or 1)
             with database:
                 database.execute("UPDATE ids SET next = ?", (following,))
         finally:

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edge_app.inference.judge import Code, Decision
-from edge_app.records.counters import Counters
+from edge_app.records.counters import Counters, begin_spans, count_records, read_counters
 from edge_app.records.inspection import Inspection
 from edge_app.records.query import Query
 from edge_app.records.review import Review
+from edge_app.records.row import inspection_of
 from edge_app.records.schema import prepare
+from edge_app.records.turn import turn
+from edge_app.records.write import write_inspections
 
 BUSY_MS = 2000
 """The other process holds the write lock for one commit; longer means a sick disk."""
+
+LOCK = ".records-open"
 
 MAX_PAGE = 500
 
@@ -33,7 +37,24 @@ LONGEST_LOG_PAGES = 8000
 
 __all__ = ["Counters", "Database"]
 
-COLUMNS = tuple(entry.name for entry in dataclasses.fields(Inspection))
+
+@contextlib.contextmanager
+def opening(path: Path, *, alone: bool = False) -> Iterator[None]:
+    """While a database is opened nobody exchanges the file: its log is found by its name.
+
+    Raises:
+        OSError: Somebody does so for too long; or to be alone is not possible.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(turn(path.with_name(LOCK), alone=alone))
+        except TimeoutError:
+            raise
+        except OSError:
+            # A disk that takes no lock takes no other database either.
+            if alone:
+                raise
+        yield
 
 
 class Database:
@@ -49,13 +70,20 @@ class Database:
 
     def __init__(self, path: Path, *, synced: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(
-            path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
-        )
+        self._path = path
+        with opening(path):
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._connection.row_factory = sqlite3.Row
+                self._connection.execute("PRAGMA synchronous = FULL")
+                prepare(self._connection)
+                self._inode = path.stat().st_ino
+            except (sqlite3.Error, OSError):
+                self._connection.close()
+                raise
         try:
-            self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA synchronous = FULL")
-            prepare(self._connection)
             if not synced:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
                 self._connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG_PAGES}")
@@ -66,6 +94,44 @@ class Database:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file is still that which lies at the path: it may have been set aside."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def is_whole(self, enough: Callable[[], bool], steps: int) -> bool:
+        """Whether every page is what it should be, as far as there is time to look.
+
+        Args:
+            enough: Asked every so many steps: whether to look no further.
+            steps: So many.
+
+        Raises:
+            sqlite3.Error: It is damaged, or the disk failed.
+        """
+        self._connection.set_progress_handler(enough, steps)
+        try:
+            (said,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return True
+        finally:
+            self._connection.set_progress_handler(None, 0)
+        return bool(said == "ok")
+
+    def take_over(self, table: str, rows: Iterable[sqlite3.Row]) -> None:
+        """Put in rows of the same table of another database."""
+        with self.transaction() as connection:
+            for row in rows:
+                names = ", ".join(row.keys())
+                marks = ", ".join("?" * len(row))
+                statement = f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - ours
+                connection.execute(statement, tuple(row))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -92,10 +158,16 @@ class Database:
         if busy and mode == "TRUNCATE":
             raise sqlite3.OperationalError("the write-ahead log is in use")
 
-    def lease_ids(self, count: int) -> range:
-        """Reserve ids for this process alone, durably, before the first of them is used."""
+    def lease_ids(self, count: int, floor: int = 0) -> range:
+        """Reserve ids for this process alone, durably, before the first of them is used.
+
+        Args:
+            count: How many.
+            floor: None below it.
+        """
         with self.transaction() as connection:
             (start,) = connection.execute("SELECT next FROM ids").fetchone()
+            start = max(start, floor)
             connection.execute("UPDATE ids SET next = ?", (start + count,))
         return range(start, start + count)
 
@@ -104,23 +176,16 @@ class Database:
 
         An inspection that is there already (same id) is brought up to date.
         """
-        marks = ", ".join("?" * len(COLUMNS))
-        statement = f"INSERT OR REPLACE INTO inspections ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608 - names and marks are ours
         with self.transaction() as connection:
-            connection.executemany(statement, map(_row, inspections))
-            connection.executemany(
-                "INSERT OR REPLACE INTO counters "
-                "(camera, span, ok, ng, review, none, missed, since, last_id) VALUES "
-                "(:camera, :span, :ok, :ng, :review, :none, :missed, :since, :last_id)",
-                map(dataclasses.asdict, counters),
-            )
+            begin_spans(connection, counters)
+            count_records(connection, write_inspections(connection, inspections))
 
     def inspection(self, inspection_id: int) -> Inspection | None:
         """One inspection, or None."""
         row = self._connection.execute(
             "SELECT * FROM inspections WHERE id = ?", (inspection_id,)
         ).fetchone()
-        return _inspection(row) if row else None
+        return inspection_of(row) if row else None
 
     def inspections(
         self,
@@ -150,7 +215,7 @@ class Database:
             "ORDER BY captured_at DESC, id DESC LIMIT ?",
             (*values, max(1, min(limit, MAX_PAGE))),
         )
-        return [_inspection(row) for row in rows]
+        return [inspection_of(row) for row in rows]
 
     def every(self, query: Query) -> Iterator[Inspection]:
         """All that the query asks for, newest first, however many.
@@ -216,44 +281,5 @@ class Database:
         return {(Decision(decision), Code(code)): count for decision, code, count in rows}
 
     def counters(self, camera: str, span: str) -> Counters:
-        """The camera's counts of a span, exact to the last inspection on disk."""
-        row = self._connection.execute(
-            "SELECT * FROM counters WHERE camera = ? AND span = ?", (camera, span)
-        ).fetchone()
-        stored = Counters(**row) if row else Counters(camera, span)
-        # A shot is committed before it is counted: add what was committed since.
-        found = self._connection.execute(
-            "SELECT lower(decision) AS name, count(*) AS count, max(id) AS last_id "
-            # The plus keeps SQLite from searching by camera: few rows have newer ids.
-            "FROM inspections WHERE +camera = ? AND id > ? AND NOT test GROUP BY decision",
-            (camera, stored.last_id),
-        )
-        for name, count, last_id in found.fetchall():
-            setattr(stored, name, getattr(stored, name) + count)
-            stored.last_id = max(stored.last_id, last_id)
-        return stored
-
-
-def _row(inspection: Inspection) -> list[Any]:
-    values = {
-        "decision": str(inspection.decision),
-        "code": int(inspection.code),
-        "warning": int(inspection.warning),
-        "scores": json.dumps(dict(inspection.scores)),
-        "laps_ms": json.dumps(dict(inspection.laps_ms)),
-        "test": int(inspection.test),
-    }
-    return [values.get(name, getattr(inspection, name)) for name in COLUMNS]
-
-
-def _inspection(row: sqlite3.Row) -> Inspection:
-    values = dict(row)
-    return dataclasses.replace(
-        Inspection(**values),
-        decision=Decision(values["decision"]),
-        code=Code(values["code"]),
-        warning=Code(values["warning"]),
-        scores=json.loads(values["scores"]),
-        laps_ms=json.loads(values["laps_ms"]),
-        test=bool(values["test"]),
-    )
+        """The camera's counts of a span, exactly those of the records that were committed."""
+        return read_counters(self._connection, camera, span)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from edge_app.inference.durable import write_durably
-from edge_app.records.ids import WITHOUT_DISK
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +17,20 @@ log = logging.getLogger(__name__)
 def utc_date() -> str:
     """Today by the wall clock, which may be wrong."""
     return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+class Day(NamedTuple):
+    """One day.
+
+    Args:
+        date: By the wall clock.
+        first: The inspection it began with.
+        apart: Ids that were given without the disk since the day before began.
+    """
+
+    date: str
+    first: int = 0
+    apart: list[int] = []  # noqa: RUF012 - never changed
 
 
 class Days:
@@ -38,33 +52,54 @@ class Days:
         self._date = date
         self._begun = _read(path) if most else []
 
-    def see(self, inspection_id: int) -> None:
+    def see(self, inspection_id: int, apart: Collection[int] = ()) -> None:
         """Note that this inspection is the newest; it begins a day if the date is a new one.
+
+        Args:
+            inspection_id: Its id.
+            apart: What is there with ids that were given without the disk. They stand in no
+                order with the others: those that are here when a day begins are older than it.
 
         Raises:
             OSError: The disk does not keep the day; it is tried again with the next one.
         """
-        # Ids that were given without the disk stand in no order with the others.
-        if not self._most or inspection_id >= WITHOUT_DISK:
+        if not self._most:
             return
         today = self._date()
-        if any(date == today for date, _ in self._begun):
+        if any(day.date == today for day in self._begun):
             return
+        known = {older for day in self._begun for older in day.apart}
         # What is there before days are counted belongs to the first of them.
-        first = inspection_id if self._begun else 0
-        begun = [*self._begun, (today, first)][-self._most :]
+        day = Day(today, inspection_id, sorted({*apart} - known)) if self._begun else Day(today)
+        begun = [*self._begun, day]
+        gone, begun = begun[: -self._most], begun[-self._most :]
+        # What should have left with a day that is forgotten now, and is still there.
+        late = [older for day in gone for older in day.apart if older in apart]
+        begun[0] = begun[0]._replace(apart=[*late, *begun[0].apart])
         write_durably(self._path, json.dumps(begun).encode())
         self._begun = begun
 
     @property
     def first_kept(self) -> int:
         """Inspections below this id are older than the days that are kept; 0: none is."""
-        return self._begun[0][1] if self._most and len(self._begun) >= self._most else 0
+        return self._begun[0].first if self._full else 0
+
+    @property
+    def left_apart(self) -> frozenset[int]:
+        """Ids that were given without the disk, older than the days that are kept."""
+        return frozenset(self._begun[0].apart) if self._full else frozenset()
+
+    @property
+    def _full(self) -> bool:
+        return bool(self._most) and len(self._begun) >= self._most
 
 
-def _read(path: Path) -> list[tuple[str, int]]:
+def _read(path: Path) -> list[Day]:
     try:
-        return [(str(date), int(first)) for date, first in json.loads(path.read_bytes())]
+        return [
+            Day(str(date), int(first), [int(older) for ids in apart for older in ids])
+            for date, first, *apart in json.loads(path.read_bytes())
+        ]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError) as error:

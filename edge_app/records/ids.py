@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_app.records.database import Database
+from edge_app.records.floor import LOCK, read_floor, write_floor
+from edge_app.records.turn import turn
 
 LEASE = 1000
 """Ids reserved by one commit. A restart gives up what was left of them: 32 bits last for
@@ -19,24 +21,41 @@ four million restarts."""
 WITHOUT_DISK = 1 << 31
 """Ids from here on were given while the disk would not reserve any."""
 
+TICKS_PER_S = 16
+"""Of ids without a disk: more than parts a line has, so that the clock stays ahead of them."""
+
 log = logging.getLogger(__name__)
 
 
 class Ids:
     """Hands out ids from a block that the database reserved beforehand.
 
-    When the disk refuses to reserve a block, ids come from the upper half of the 32 bits,
-    seeded by the wall clock's seconds: inspecting goes on, and they can't meet the others.
+    When the disk refuses to reserve a block, ids come from the upper half of the 32 bits:
+    inspecting goes on, and they can't meet the others. The wall clock says where to begin, so
+    that a program that is started again goes on behind the one before. Should two records meet
+    all the same, after a step of the clock, the later one is kept under another id.
 
     Args:
-        lease: Reserves that many ids durably; `Database.lease_ids`.
+        lease: Reserves that many ids durably; see `leaser`.
+        slot: Which of the programs this is: none gives another one's ids.
+        slots: How many there are.
+        clock: Wall clock, seconds since 1970.
     """
 
-    def __init__(self, lease: Callable[[int], range]) -> None:
+    def __init__(
+        self,
+        lease: Callable[[int], range],
+        slot: int = 0,
+        slots: int = 1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._lease = lease
+        self._slot = slot
+        self._slots = slots
+        self._clock = clock
         self._lock = threading.Lock()
         self._blocks: deque[Iterator[int]] = deque()
-        self._emergency = WITHOUT_DISK
+        self._tick = 0
         self._failing = False
 
     def refill(self) -> None:
@@ -70,19 +89,38 @@ class Ids:
         if not self._failing:
             log.error("the disk reserves no inspection ids, going on without it: %s", error)
         self._failing = True
-        now = WITHOUT_DISK + int(time.time()) % WITHOUT_DISK
-        self._emergency = max(self._emergency + 1, now)
-        return self._emergency
+        self._tick = max(self._tick + 1, int(self._clock() * TICKS_PER_S))
+        return WITHOUT_DISK + (self._tick * self._slots + self._slot) % WITHOUT_DISK
 
 
 def leaser(path: Path) -> Callable[[int], range]:
-    """Reserves ids in the database at `path`, with a connection for each block."""
+    """Reserves ids beside the database at `path`, whatever the database's own state.
+
+    Both the floor file and the database know where to go on. The higher one is right: a file
+    may have been lost, and records may come from a backup of another day.
+    """
 
     def lease(count: int) -> range:
-        database = Database(path)
-        try:
-            return database.lease_ids(count)
-        finally:
-            database.close()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with turn(path.parent / LOCK):
+            floor = read_floor(path.parent)
+            try:
+                start = _from_database(path, count, floor or 0)
+            except (sqlite3.Error, OSError):
+                if floor is None:
+                    raise
+                start = floor
+            if start + count > WITHOUT_DISK:
+                raise OSError("all ids were given")
+            write_floor(path.parent, start + count)
+        return range(start, start + count)
 
     return lease
+
+
+def _from_database(path: Path, count: int, floor: int) -> int:
+    database = Database(path)
+    try:
+        return database.lease_ids(count, floor).start
+    finally:
+        database.close()

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from edge_app.records.damage import inode, is_damage, set_aside
 from edge_app.records.database import Counters, Database
 from edge_app.records.inspection import Inspection
 from edge_app.records.sync import Sync
@@ -58,6 +59,8 @@ class Recorder:
         self._committed_at = 0.0
         self._lost = 0
         self._failing = ""
+        self._damaged = 0
+        self._database: Database | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -111,20 +114,16 @@ class Recorder:
             log.error("%d inspections could not be recorded", len(self._waiting))
 
     def _run(self) -> None:
-        database: Database | None = None
         while True:
             with self._changed:
                 batch, changed = self._next_batch()
             if not batch and not changed:
                 break
             try:
-                database = database or Database(self._path, synced=self._sync is None)
-                database.add((inspection for inspection, _ in batch), self._counters())
+                self._commit([inspection for inspection, _ in batch])
             except (sqlite3.Error, OSError) as error:
+                self._close()
                 self._failed(error)
-                if database is not None:
-                    database.close()
-                database = None
                 with self._changed:
                     self._counters_changed |= changed
                     if self._stopping:
@@ -136,8 +135,22 @@ class Recorder:
         if self._sync is not None:
             # Before the database is closed: whoever closes it last removes the log.
             self._sync.stop()
-        if database is not None:
-            database.close()
+        self._close()
+
+    def _commit(self, batch: list[Inspection]) -> None:
+        """Commit to the file that lies at the path, also if it is exchanged just now."""
+        while True:
+            if self._database is None:
+                self._database = Database(self._path, synced=self._sync is None)
+            self._database.add(batch, self._counters())
+            if self._database.is_current:
+                break
+            self._close()
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+        self._database = None
 
     def _next_batch(self) -> tuple[list[tuple[Inspection, threading.Event]], bool]:
         """What to commit next, and whether counters alone are reason enough."""
@@ -168,3 +181,13 @@ class Recorder:
         if not self._failing:
             log.error("the disk takes no records, keeping them in memory: %s", error)
         self._failing = str(error) or type(error).__name__
+        damaged, self._damaged = self._damaged, inode(self._path) if is_damage(error) else 0
+        # Once may be a whim of the disk's.
+        if damaged and damaged == self._damaged:
+            self._replace(damaged)
+
+    def _replace(self, damaged: int) -> None:
+        try:
+            set_aside(self._path, damaged)
+        except (sqlite3.Error, OSError) as error:
+            log.error("the damaged records can't be set aside: %s", error)  # noqa: TRY400 - one sentence

@@ -8,6 +8,9 @@ import sqlite3
 import threading
 from pathlib import Path
 
+from edge_app.records.damage import report
+from edge_app.records.database import opening
+
 BATCH = 100
 """Records removed by one transaction: it holds the write lock for a few milliseconds."""
 
@@ -62,12 +65,15 @@ class Retention:
                 self._let_go()
             except (sqlite3.Error, OSError) as error:
                 log.info("old records stay for now: %s", error)
+                report(self._path, error)
 
     def _let_go(self) -> None:
         # `rw`: a file that is not there is the recorder's to make.
-        connection = sqlite3.connect(
-            f"file:{self._path}?mode=rw", uri=True, timeout=PATIENCE_S, isolation_level=None
-        )
+        with opening(self._path):
+            connection = sqlite3.connect(
+                f"file:{self._path}?mode=rw", uri=True, timeout=PATIENCE_S, isolation_level=None
+            )
+            connection.execute("PRAGMA user_version")
         with contextlib.closing(connection):
             # Not FULL: the lock is not held through an fsync, and a removal that a power cut
             # undoes is done again.

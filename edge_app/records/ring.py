@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from edge_app.records.days import Days, utc_date
 from edge_app.records.ids import WITHOUT_DISK
+from edge_app.records.whole import is_whole
 
 PER_FOLDER = 1000
 
@@ -17,6 +20,11 @@ MOST_AT_ONCE = 100
 """Pictures removed at a time: a day's worth in one go would hold up those that come."""
 
 DAYS = "days.json"
+
+LAST = 200
+"""Pictures looked at when a program starts: more than the kernel leaves unwritten."""
+
+log = logging.getLogger(__name__)
 
 
 def image_name(inspection_id: int) -> str:
@@ -72,7 +80,9 @@ class Ring:
         # Ids given without the disk stand in no order with the others: they go first.
         self._kept.extend(sorted(found, key=lambda kept: (kept[0] < WITHOUT_DISK, kept[0])))
         self._bytes = sum(size for _, size in found)
-        self._newest_id = self._kept[-1][0] if self._kept else 0
+        # Zero without any: ids that were given without the disk stand in no order with others.
+        self._newest_id = max((number for number, _ in found if number < WITHOUT_DISK), default=0)
+        self._clear_torn()
 
     def keep(self, inspection_id: int, content: bytes) -> None:
         """Write a picture, after what has to go for it.
@@ -84,12 +94,20 @@ class Ring:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._make_room(len(content))
         partial = path.with_suffix(".partial")
-        partial.write_bytes(content)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            # Begin to write now, without waiting: the power may go before the kernel would.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         partial.replace(path)
+        apart = self._apart
         self._kept.append((inspection_id, len(content)))
         self._bytes += len(content)
-        self._newest_id = inspection_id
-        self._days.see(inspection_id)
+        if inspection_id < WITHOUT_DISK:
+            self._newest_id = inspection_id
+            self._days.see(inspection_id, apart)
+        else:
+            self._days.see(self._newest_id + 1, apart)
 
     def expire(self) -> int:
         """Remove some of what is too old; returns how many pictures went.
@@ -98,17 +116,32 @@ class Ring:
             OSError: The disk is read-only or gone.
         """
         if self._kept:
-            self._days.see(self._newest_id + 1)
+            self._days.see(self._newest_id + 1, self._apart)
         first_kept = self._days.first_kept
         if first_kept == self._expired_below:
             return 0
-        old = [entry for entry in self._kept if entry[0] < first_kept][:MOST_AT_ONCE]
+        left = self._days.left_apart
+        old = [e for e in self._kept if e[0] < first_kept or e[0] in left][:MOST_AT_ONCE]
         for entry in old:
             self._remove(*entry)
             self._kept.remove(entry)
         if len(old) < MOST_AT_ONCE:
             self._expired_below = first_kept
         return len(old)
+
+    @property
+    def _apart(self) -> list[int]:
+        """Pictures whose ids were given without the disk."""
+        return [number for number, _ in self._kept if number >= WITHOUT_DISK]
+
+    def _clear_torn(self) -> None:
+        """Remove what a power cut left torn: it can only be among the last that were written."""
+        for entry in [*self._kept][-LAST:]:
+            path = self._folder / image_name(entry[0])
+            if not is_whole(path.read_bytes()):
+                log.warning("the power went before %s was on the disk", path.name)
+                self._remove(*entry)
+                self._kept.remove(entry)
 
     def _make_room(self, wanted_bytes: int) -> None:
         free = shutil.disk_usage(self._folder).free - wanted_bytes - self._min_free_bytes

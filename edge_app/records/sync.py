@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from edge_app.inference.durable import sync_folder
+from edge_app.records.damage import report
 from edge_app.records.database import Database
 
 EARLY = 0.5
@@ -142,6 +143,7 @@ class Sync:
         if not self._error:
             log.error("the newest records are not on the disk: %s", error)
         self._error = str(error) or type(error).__name__
+        report(self._path, error)
         with self._changed:
             self._waits_since, self._in_work_since = since, None
             return not self._changed.wait_for(lambda: self._stopping, timeout=RETRY_S)

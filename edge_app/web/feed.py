@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_app.lines import Lines
+from edge_app.records.damage import notice, report
 from edge_app.records.database import Database
 from edge_app.records.inspection import Inspection
 from edge_app.web.surroundings import Surroundings
@@ -54,6 +55,7 @@ class Feed:
             "lines": {name: self._lines.state(name).to_json()["up"] for name in self._lines.names},
             "inspections": [i.to_json() for i in inspections if i.id > after_id],
             "records": self._failing or "ok",
+            "records_notice": notice(self._database_path.parent),
             "box": self.surroundings.to_json(),
         }
 
@@ -78,6 +80,7 @@ class Feed:
             newest = database.inspection(last_id)
         except sqlite3.Error as error:
             self._failing = f"the records can't be read: {error}"
+            report(self._database_path, error)
             return known
         finally:
             database.close()

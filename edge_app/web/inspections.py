@@ -13,6 +13,7 @@ from edge_app.config import AppSettings
 from edge_app.records.database import Database
 from edge_app.records.inspection import Inspection
 from edge_app.records.review import Review
+from edge_app.records.whole import is_whole
 from edge_app.sniff import media_type
 from edge_app.uploads import Uploads
 from edge_app.web.errors import ApiError
@@ -100,12 +101,14 @@ def kept_picture(data_dir: Path, inspection: Inspection) -> Response:
     """The picture that was kept of an inspection, of the kind that its bytes say.
 
     Raises:
-        ApiError: None was kept, or it had to make room for newer ones.
+        ApiError: None was kept, it had to make room for newer ones, or a power cut tore it.
     """
     try:
         if not inspection.image:
             raise FileNotFoundError
         content = (data_dir / "images" / inspection.image).read_bytes()
+        if not is_whole(content):
+            raise FileNotFoundError
     except OSError:
         raise ApiError(
             404, "no_picture", f"no picture of inspection {inspection.id} is kept"

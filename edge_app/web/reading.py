@@ -12,6 +12,7 @@ from typing import Any
 from flask import request
 
 from edge_app.inference.judge import Decision
+from edge_app.records.damage import report
 from edge_app.records.database import MAX_PAGE, Database
 from edge_app.records.query import Query
 from edge_app.web.errors import ApiError
@@ -34,6 +35,7 @@ def records(path: Path) -> Iterator[Database]:
         finally:
             database.close()
     except (sqlite3.Error, OSError) as error:
+        report(path, error)
         raise ApiError(503, "no_records", f"the records can't be used: {error}") from error
 
 

@@ -156,7 +156,7 @@ class Device:
         self.app = create_app(
             uploads=self.uploads,
             lines=self.lines,
-            status=AppStatus(self.uploads, self.lines),
+            status=AppStatus(self.uploads, self.lines, data_dir),
             tally=self.tally,
             metrics=self.metrics,
             access=self.access,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import subprocess
 import sys
@@ -185,23 +186,84 @@ def test_stopping_commits_what_waits(tmp_path: Path) -> None:
     assert len(stored(tmp_path / "records.db")) == 300
 
 
-def test_counters_go_with_what_they_count(tmp_path: Path) -> None:
-    """One commit holds both; what was committed but not counted is counted when read."""
+def test_counters_are_those_of_the_records(tmp_path: Path) -> None:
+    """Whatever is counted in memory already or not yet: a test shot is not, a late word is."""
     path = tmp_path / "records.db"
-    life = Counters("cam1", "life")
-    recorder = Recorder(path, counters=lambda: (life,))
-    recorder.start()
-    for number, decision in enumerate(Decision, 1):
-        life.count(decision, number)
-        recorder.add(inspection(number, decision=decision))
-    recorder.stop(within_s=5)
+    life = Counters("cam1", "life", ok=1000, missed=3)
     database = Database(path)
-    database.add([inspection(9, decision=Decision.OK), inspection(10, test=True)])
+    database.add([inspection(1, decision=Decision.OK), inspection(2, test=True)], [life])
+    database.add([inspection(2**31 + 9, decision=Decision.NG)], [life])
+    database.add([inspection(3, decision=Decision.OK), inspection(3, late_decision="OK")], [life])
 
     counted = database.counters("cam1", "life")
 
-    assert (counted.ok, counted.ng, counted.review, counted.none, counted.total) == (2, 1, 1, 1, 5)
+    assert (counted.ok, counted.ng, counted.review, counted.none) == (1, 1, 0, 1)
+    assert counted.missed == 3
+    assert counted == database.counters("cam1", "life")
     database.close()
+
+
+def test_a_new_shift_begins_at_nothing(tmp_path: Path) -> None:
+    """Its life goes on."""
+    database = Database(tmp_path / "records.db")
+    life = Counters("cam1", "life", since=1.0)
+    database.add([inspection(1)], [life, Counters("cam1", "shift", since=1.0)])
+    database.add([], [life, Counters("cam1", "shift", since=2.0, missed=4)])
+    database.add([inspection(2)], [life, Counters("cam1", "shift", since=2.0, missed=4)])
+
+    assert database.counters("cam1", "shift").total == 1
+    assert database.counters("cam1", "shift").missed == 4
+    assert database.counters("cam1", "life").total == 2
+    database.close()
+
+
+def test_a_record_never_takes_another_ones_place(tmp_path: Path) -> None:
+    """Ids given without a disk could meet: the later record is kept under a new one, once."""
+    database = Database(tmp_path / "records.db")
+    first, other = inspection(2**31, part="A"), inspection(2**31, part="B", captured_at=1.0)
+    database.add([first])
+    database.add([other])
+    database.add([dataclasses.replace(other, late_decision="OK")])
+
+    kept = {row.part: row for row in database.inspections()}
+
+    assert database.inspection(2**31) == first
+    assert len(database.inspections()) == len(kept) == 2
+    assert kept["B"].late_decision == "OK"
+    assert kept["B"].id not in database.lease_ids(100)
+    database.close()
+
+
+def test_ids_go_on_without_the_database(tmp_path: Path) -> None:
+    """A file of its own says where, and the higher of both is right."""
+    path = tmp_path / "records.db"
+    first = leaser(path)(10)
+    path.unlink()
+    second = leaser(path)(10)
+    (tmp_path / "records.next-id").write_text("rubbish")
+    third = leaser(path)(10)
+
+    assert first.stop == second.start
+    assert second.stop == third.start
+
+
+def test_without_a_disk_no_two_programs_give_the_same_id() -> None:
+    """Nor does one that is started again."""
+
+    def refuse(_count: int) -> range:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    given = [
+        ids.next()
+        for second in (0, 1)
+        for slot in range(3)
+        for ids in [Ids(refuse, slot, 3, clock=lambda: 1.8e9 + second)]  # noqa: B023 - used at once
+        for _ in range(10)
+    ]
+
+    assert len(set(given)) == len(given)
+    assert min(given) >= WITHOUT_DISK
+    assert max(given) < 2**32
 
 
 def archive(folder: Path, **limits: int) -> Archive:

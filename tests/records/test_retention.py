@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edge_app.records.archive import encode_jpeg
 from edge_app.records.database import Database
 from edge_app.records.ids import WITHOUT_DISK
 from edge_app.records.inspection import Inspection
@@ -122,8 +124,8 @@ def test_days_that_can_not_be_read_keep_everything(tmp_path: Path) -> None:
     assert on_disk(tmp_path) == [10, 11, 20, 21]
 
 
-def test_pictures_that_were_numbered_without_the_disk_begin_no_day(tmp_path: Path) -> None:
-    """Their numbers are above all others: a day that began with one would never end."""
+def test_pictures_that_were_numbered_without_the_disk_leave_with_their_day(tmp_path: Path) -> None:
+    """Their numbers are above all others, and say nothing of their age."""
     calendar = Calendar()
     pictures = ring(tmp_path, calendar, max_days=2)
     live_through(["2026-11-01"], pictures, calendar)
@@ -135,6 +137,33 @@ def test_pictures_that_were_numbered_without_the_disk_begin_no_day(tmp_path: Pat
     pictures.expire()
 
     assert on_disk(tmp_path) == [20, 30, WITHOUT_DISK + 5]
+
+    calendar.date = "2026-11-04"
+    again = ring(tmp_path, calendar, max_days=2)
+    again.keep(40, b"x")
+    again.expire()
+
+    assert on_disk(tmp_path) == [30, 40]
+
+
+JPEG = encode_jpeg(np.zeros((32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [b"", bytes(2000), JPEG[:-2], JPEG[:400] + bytes(len(JPEG) - 400), JPEG[:-20] + bytes(4096)],
+)
+def test_a_torn_picture_is_cleared_away(tmp_path: Path, torn: bytes) -> None:
+    """What a power cut left half on the disk is no picture."""
+    pictures = ring(tmp_path)
+    pictures.keep(1, JPEG)
+    pictures.keep(2, JPEG + b"what a camera adds")
+    pictures.keep(3, torn)
+
+    again = ring(tmp_path)
+
+    assert on_disk(tmp_path) == [1, 2]
+    assert again.kept_bytes == 2 * len(JPEG) + 18
 
 
 def test_below_the_floor_the_oldest_go_first(tmp_path: Path) -> None:

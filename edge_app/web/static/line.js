@@ -87,6 +87,7 @@ function trouble() {
   if (status.records.failing) return t("records.failing", { reason: status.records.failing });
   if (status.pictures.failing) return t("pictures.failing", { reason: status.pictures.failing });
   if (feed.document.records !== "ok") return t("records.failing", { reason: feed.document.records });
+  if (feed.document.records_notice) return t("records.replaced", { reason: feed.document.records_notice });
   return "";
 }
 

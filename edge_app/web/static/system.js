@@ -41,7 +41,7 @@ function appRows(doc, box) {
   return [
     row("Lineside", "note", `${doc.version} · ${t("system.runs", { age: span(doc.uptime_s) })}`),
     row(t("system.model"), doc.model_loaded ? "good" : "bad", doc.model_loaded ? doc.model : doc.reason),
-    kept(t("view.records"), doc.records === "ok" ? "" : doc.records),
+    kept(t("view.records"), doc.records === "ok" ? doc.records_notice : doc.records),
     row(t("system.uploads"), "note", t("system.refused", { n: number(refused) })),
     row(t("system.runtimes"), "note", Object.entries(doc.runtimes).map(([name, version]) => `${name} ${version}`).join(", ") || String(doc.runtimes)),
     ...boxRows(box),
