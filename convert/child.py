@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -37,11 +38,13 @@ class Child:
     Args:
         name: For messages, e.g. `TensorFlow`.
         log: Its standard output and error are appended to this file.
+        scratch: Its temporary files go here: it is killed and can't clear them away.
     """
 
-    def __init__(self, name: str, log: Path) -> None:
+    def __init__(self, name: str, log: Path, scratch: Path | None = None) -> None:
         self.name = name
         self._log = log
+        self._scratch = scratch or Path(tempfile.gettempdir())
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -61,8 +64,9 @@ class Child:
         """Start it now, so that its imports overlap with other work."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
+        places = str(self._log), str(self._scratch)
         self._process = context.Process(
-            target=_serve, args=(theirs, str(self._log)), name=self.name, daemon=True
+            target=_serve, args=(theirs, *places), name=self.name, daemon=True
         )
         self._process.start()
         theirs.close()
@@ -121,8 +125,9 @@ class Child:
         return CannotConvert(f"{self.name} {how}; its last words are in {self._log}")
 
 
-def _serve(pipe: Connection, log: str) -> None:
+def _serve(pipe: Connection, log: str, scratch: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["TMPDIR"] = scratch
     # The C++ side writes to the file descriptors, past sys.stderr.
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(target, 1)

@@ -309,6 +309,6 @@ def _check_numbers(run: Run, samples: int) -> None:
     if lost:
         raise Refused(
             f"the model as it was given answers {lost} of {samples} samples with what is no number "
-            "(NaN or infinite), without any quantization: look at the preprocessing, and export a "
-            "Keras 3 model with model.export(), not inside a tf.Module"
+            "(NaN or infinite), without any quantization: look at the preprocessing, and at what "
+            "it answers in TensorFlow"
         )

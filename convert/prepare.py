@@ -33,6 +33,10 @@ def prepare(progress: Progress, path: Path, kind: Kind, wish: Wish, scratch: Pat
         path = _freeze(path, graph, name, scratch / "frozen")
         document, graph, _ = _read(path, wish.tags)
         notes += ("froze the variables of a TensorFlow 1 graph",)
+    elif lost := unrestored(graph, name):
+        path = _save_anew(path, graph, name, lost, scratch / "anew")
+        document, graph, _ = _read(path, ())
+        notes += (f"saved anew: {len(lost)} variables would not have been restored",)
     signature = graph.signature_def[name]
     inputs = _fix_inputs(graph, signature, wish.shapes)
     if wish.binary:
@@ -239,6 +243,49 @@ def _freeze(path: Path, graph: Any, name: str, target: Path) -> Path:
     # TensorFlow raises what it likes.
     except Exception as error:
         raise CannotConvert(f"the TensorFlow 1 graph can't be frozen: {one_line(error)}") from error
+    return target
+
+
+def unrestored(graph: Any, name: str) -> set[str]:
+    """Variables that a signature reads and the graph's own restore leaves without a value.
+
+    A `tf.Module` around a Keras 3 model is saved so. TensorFlow in Python restores by objects
+    and knows them; the converter, and everything else in C++, would read stale memory.
+    """
+    nodes = {node.name: node for node in graph.graph_def.node}
+    outputs = [tensor.name for tensor in graph.signature_def[name].outputs.values()]
+    return _variables(nodes, outputs) - _variables(nodes, [graph.saver_def.restore_op_name])
+
+
+def _variables(nodes: Mapping[str, Any], ends: Iterable[str]) -> set[str]:
+    """Names of the variables among all that these nodes depend on."""
+    seen: set[str] = set()
+    open_ = list(ends)
+    while open_:
+        name = open_.pop().removeprefix("^").partition(":")[0]
+        if name in nodes and name not in seen:
+            seen.add(name)
+            open_ += nodes[name].input
+    return {name for name in seen if nodes[name].op == "VarHandleOp"}
+
+
+def _save_anew(path: Path, graph: Any, name: str, lost: set[str], target: Path) -> Path:
+    """The SavedModel of this signature with its variables where the converter finds them."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    try:
+        loaded = tf.saved_model.load(str(path), tags=list(graph.meta_info_def.tags))
+        signature = loaded.signatures[name]
+        holder = tf.Module()
+        holder.variables_ = list(signature.graph.variables)
+        tf.saved_model.save(holder, str(target), signatures={name: signature})
+    # TensorFlow raises what it likes.
+    except Exception as error:
+        some = ", ".join(sorted(lost)[:3])
+        raise Refused(
+            f"{path.name} would not restore {len(lost)} variables ({some}): export a Keras 3 "
+            f"model with model.export(), not inside a tf.Module ({one_line(error)})"
+        ) from error
     return target
 
 

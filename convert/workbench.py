@@ -31,13 +31,14 @@ class Workbench:
         self.console = console
         self.runtimes = installed_runtimes()
         self.tensorflow_version = ""
+        self._log = log
         self._stack = ExitStack()
-        self._tensorflow = Child("TensorFlow", log)
-        self._children = {name: Child(name, log) for name in self.runtimes}
 
     def __enter__(self) -> Self:
         scratch = tempfile.TemporaryDirectory(prefix="lineside-")
         self.scratch = Path(self._stack.enter_context(scratch))
+        self._tensorflow = Child("TensorFlow", self._log, self.scratch)
+        self._children = {name: Child(name, self._log, self.scratch) for name in self.runtimes}
         for child in (self._tensorflow, *self._children.values()):
             self._stack.callback(child.stop)
         return self

@@ -37,6 +37,8 @@ def run(shop: Shop) -> Part:
 
 def _interrupted(part: Part, shop: Shop) -> None:
     """Signal the whole group, as a terminal does."""
+    # Programs that were put into the background inherit that the signal is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     wrong = []
     for seconds in PRESSED_AFTER_S:
         folder = shop.fresh("interrupted")

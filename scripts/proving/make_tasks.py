@@ -52,7 +52,7 @@ def _classifiers(folder: Path) -> None:
 def _maps(folder: Path) -> None:
     picture = _picture()
     values = layers.UpSampling2D()(_conv(_conv(picture, 16), 16, 1))
-    _export(folder, "segmentation", picture, layers.Conv2D(3, 1, activation="softmax")(values))
+    _export(folder, "segmentation", picture, layers.Conv2D(5, 1, activation="softmax")(values))
     picture = _picture()
     values = layers.Conv2D(1, 1, activation="sigmoid")(_conv(_conv(picture, 16), 16, 1))
     _export(folder, "anomaly", picture, values)

@@ -64,7 +64,7 @@ class Shop:
         """The command line of a conversion to `name`."""
         given = [str(argument) for argument in arguments]
         output = str(self.output(name))
-        return [sys.executable, "-P", "-m", "convert", *given, "-o", output, "--quiet", "--json"]
+        return [sys.executable, "-P", "-m", "convert", "-o", output, "--quiet", "--json", *given]
 
     def output(self, name: str) -> Path:
         """Where a conversion writes."""

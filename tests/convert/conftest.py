@@ -93,6 +93,19 @@ no_number = NoNumber()
 tf.saved_model.save(no_number, str(folder / "no_number"),
                     signatures={"serving_default": no_number.call})
 
+class Wrapped(tf.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+    @tf.function(input_signature=[tf.TensorSpec([None, 16, 16, 3], tf.float32, name="picture")])
+    def call(self, picture):
+        return {"scores": self.network(picture)}
+
+picture = keras.Input((16, 16, 3))
+wrapped = Wrapped(keras.Model(picture, keras.layers.Softmax()(logits(hat(picture), 2))))
+tf.saved_model.save(wrapped, str(folder / "wrapped"),
+                    signatures={"serving_default": wrapped.call})
+
 several = Several()
 tf.saved_model.save(several, str(folder / "several"),
                     signatures={"first": several.first, "second": several.second})

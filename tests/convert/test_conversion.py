@@ -135,6 +135,18 @@ def test_a_model_that_answers_no_number_is_refused_as_it_is(
     assert not (tmp_path / "x.tflite").exists()
 
 
+def test_variables_that_would_not_be_restored_are_saved_anew(
+    models: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A `tf.Module` around a Keras 3 model answers as in Keras; a bare converter gives nonsense."""
+    output = tmp_path / "x.tflite"
+    arguments = [str(models / "wrapped"), "--images", str(pictures), "--mode", "float32"]
+    assert main([*arguments, "-o", str(output)]) == 0
+    assert "saved anew: 4 variables would not have been restored" in capsys.readouterr().err
+    entry = next(iter(read_bundle(output).spec.comparison["runtimes"].values()))
+    assert entry["accuracy"] == 1.0
+
+
 def test_every_mode_is_tried_and_the_one_asked_for_is_taken(
     models: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
