@@ -2,8 +2,8 @@
 
     python tests/lab/cameras.py rtsp | mjpeg | aravis | v4l2      see scripts/test-cameras
 
-Each stage triggers all the while, as a PLC does, and holds the moment that the picture
-itself tells (where it tells one) against the moment of the trigger.
+Each stage runs a whole line with a model and triggers all the while, as a PLC does. Each part's
+picture is kept; the moment that it tells (where it tells one) is held against the trigger's.
 """
 
 from __future__ import annotations
@@ -18,28 +18,22 @@ import socket
 import statistics
 import subprocess
 import sys
-import threading
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from whole_line import WholeLine, free_port
 
-from camera.capture import Capture, NoFrame, StaleFrame
-from camera.sources import make_source
 from camera.sources.knock import no_industrial_camera
-from camera.sources.pattern import read_number
-from edge_app.config import CameraSettings
-from edge_app.inference.budget import Deadline
 
 LAB = Path(__file__).parent
-DEADLINE_MS = 400.0
-SLACK_MS = 5.0
-"""The clock is read a little before the picture is drawn."""
-
 BACK_S = 2.0
 """A camera must be found within this time of its return: of the moment at which it answers."""
+
+FROZEN_S = 4.0
+"""How long a frozen camera stays so: longer than a driver that says nothing is let live."""
 
 HELD_S = 3.0
 """A GigE Vision camera that was frozen believes in its lost client for so long."""
@@ -56,111 +50,67 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-@dataclass
-class Watch:
-    """Triggers a camera all the while, and remembers the worst."""
-
-    capture: Capture
-    timecode: bool
-    triggers: int = 0
-    frames: int = 0
-    stale: int = 0
-    oldest_ms: float = 0.0
-    stopping: bool = False
-    failures: list[str] = field(default_factory=list)
-
-    def run(self) -> None:
-        """Until it is stopped."""
-        while not self.stopping:
-            moment = time.monotonic()
-            self.triggers += 1
-            try:
-                frame = self.capture.exposed_after(moment, Deadline(moment, DEADLINE_MS))
-            except (NoFrame, StaleFrame):
-                time.sleep(0.02)
-                continue
-            self.frames += 1
-            if self.timecode:
-                made_ms = read_number(frame.pixels())
-                lead_ms = made_ms - moment * 1000 % 2**32
-                self.stale += lead_ms < -SLACK_MS
-                self.oldest_ms = max(self.oldest_ms, time.monotonic() * 1000 % 2**32 - made_ms)
-            time.sleep(0.02)
-
-
 class Stage:
-    """One camera under watch."""
+    """One camera's line under watch.
 
-    def __init__(self, settings: CameraSettings, *, timecode: bool) -> None:
-        self.capture = Capture(lambda: make_source(settings), "lab", 0.0)
-        self.watch = Watch(self.capture, timecode)
-        self._thread = threading.Thread(target=self.watch.run, daemon=True)
+    Args:
+        camera: The camera's settings.
+        timecode: Whether its pictures tell their moment.
+        start_s: How long the line may take to be ready, or to notice what happens.
+    """
+
+    def __init__(
+        self, camera: Mapping[str, object], *, timecode: bool, start_s: float = 30
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.line = WholeLine(Path(self._folder.name), camera, timecode=timecode)
+        self.timecode = timecode
+        self.start_s = start_s
         self.back_s: list[float] = []
         self.thawed_s: list[float] = []
         self.memory_mb: list[float] = []
 
-    def start(self) -> None:
-        """Begin to capture and to trigger."""
-        self.capture.start()
-        self.until_live(30)
-        self._thread.start()
+    def start(self, quiet_s: float) -> None:
+        """Begin to inspect, and let it be for a while."""
+        self.line.start(self.start_s)
+        time.sleep(quiet_s)
+        self.memory_mb.append(self.line.memory_mb())
 
-    def until_live(self, within_s: float) -> float:
-        """Wait for a frame; how long it took."""
+    def until_lost(self) -> None:
+        """Wait until a part is told that there is no picture of it."""
+        self.line.until_lost(time.monotonic(), self.start_s)
+
+    def until_back(self) -> float:
+        """Wait until a part is judged; how long that took from now on."""
         began = time.monotonic()
-        while self.capture.newest() is None:
-            if time.monotonic() - began > within_s:
-                raise SystemExit(f"no frame in {within_s:.0f} s: {self.capture.state().reason}")
-            time.sleep(0.005)
-        return time.monotonic() - began
+        return self.line.until_judged(began, 2 * self.start_s) - began
 
-    def until_lost(self, within_s: float = 10) -> None:
-        """Wait until the loss is noticed."""
-        end = time.monotonic() + within_s
-        while self.capture.newest() is not None:
-            if time.monotonic() > end:
-                raise SystemExit("the loss was never noticed")
-            time.sleep(0.005)
-
-    def note_memory(self) -> None:
-        """What this process and its children hold."""
-        ourselves = psutil.Process()
-        total = 0
-        for process in [ourselves, *ourselves.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                total += process.memory_info().rss
-        self.memory_mb.append(total / 1e6)
-
-    def finish(self, name: str, held_s: float = 0.0) -> int:
+    def finish(self, name: str, quiet_s: float, held_s: float = 0.0) -> int:
         """Print what was seen, as a row of docs/cameras.md; the exit status."""
-        self.watch.stopping = True
-        self._thread.join(5)
-        self.capture.stop()
-        watch, state = self.watch, self.capture.state()
-        grown = self.memory_mb[-1] - self.memory_mb[0] if len(self.memory_mb) > 1 else 0.0
-        oldest = f"{watch.oldest_ms:.0f} ms" if self.watch.timecode else "not told"
+        time.sleep(quiet_s)
+        self.memory_mb.append(self.line.memory_mb())
+        self.line.stop()
+        answers, told = self.line.answers, self.line.pictures()
+        judged = sum(answer.judged for answer in answers)
+        grown = self.memory_mb[-1] - self.memory_mb[0]
+        stale, oldest = (told.stale, f"{told.oldest_ms:.0f} ms") if self.timecode else ("-", "-")
         say(
-            f"{name}: {state.reconnects} times lost and found; "
-            f"back after {', '.join(f'{back_s:.2f}' for back_s in self.back_s)} s, "
-            f"frozen {', '.join(f'{back_s:.2f}' for back_s in self.thawed_s) or '-'} s\n"
-            f"| {name} | {watch.triggers} | {watch.frames} | {watch.stale} | {oldest} "
-            f"| {len(self.back_s)} | {_spread(self.back_s)} | {_spread(self.thawed_s)} "
+            f"{name}: back after {', '.join(f'{back_s:.2f}' for back_s in self.back_s)} s, "
+            f"frozen {', '.join(f'{back_s:.2f}' for back_s in self.thawed_s) or '-'} s; "
+            f"{answers[-1].came_at - answers[0].sent_at:.0f} s in all\n"
+            f"| {name} | {len(answers)} | {judged} | {told.seen} | {stale} | {told.twice} "
+            f"| {oldest} | {len(self.back_s)} | {_spread(self.back_s)} | {_spread(self.thawed_s)} "
             f"| {grown:+.1f} MB of {self.memory_mb[0]:.0f} |"
         )
+        self._folder.cleanup()
         in_time = max(self.back_s) < BACK_S and max(self.thawed_s, default=0.0) < BACK_S + held_s
-        return 0 if in_time and not watch.stale and watch.frames and grown < GROWTH_MB else 1
+        clean = told.seen and not told.stale and not told.twice and grown < GROWTH_MB
+        return 0 if in_time and clean else 1
 
 
 def _spread(spans_s: list[float]) -> str:
     """The median and the worst."""
     return f"{statistics.median(spans_s):.2f}, {max(spans_s):.2f} s" if spans_s else "-"
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def serving(port: int) -> float:
@@ -173,39 +123,52 @@ def serving(port: int) -> float:
     raise SystemExit(f"nobody listens on port {port}")
 
 
-def restarts(
-    stage: Stage,
-    start: Callable[[], subprocess.Popen[bytes]],
-    ready: Callable[[], object],
-    count: int,
-    quiet_s: float,
-) -> None:
+@dataclass(frozen=True)
+class Server:
+    """A camera that is a program here.
+
+    Args:
+        command: Starts it.
+        ready: Returns when it can be reached.
+        held_s: How much longer it takes to be had after a freeze.
+    """
+
+    command: list[str]
+    ready: Callable[[], object]
+    held_s: float = 0.0
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it; it can be reached afterwards."""
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(self.command, stdout=quiet, stderr=quiet)
+        self.ready()
+        return process
+
+
+def restarts(name: str, stage: Stage, server: Server, count: int, quiet_s: float) -> int:
     """Kill the camera and start it again; freeze it and let it go on."""
-    process = start()
-    ready()
+    process = server.start()
     try:
-        stage.start()
-        time.sleep(quiet_s)
-        stage.note_memory()
+        stage.start(quiet_s)
         for number in range(count):
             process.kill()
             process.wait()
             stage.until_lost()
             time.sleep(0.3)
-            process = start()
-            ready()
-            stage.back_s.append(stage.until_live(20))
+            process = server.start()
+            stage.back_s.append(stage.until_back())
             time.sleep(1.0)
             if number % 3 == 2:
                 # Frozen: silent on an open connection.
                 process.send_signal(signal.SIGSTOP)
                 stage.until_lost()
+                time.sleep(FROZEN_S)
                 process.send_signal(signal.SIGCONT)
-                stage.thawed_s.append(stage.until_live(20))
+                stage.thawed_s.append(stage.until_back())
                 time.sleep(1.0)
-        time.sleep(quiet_s)
-        stage.note_memory()
+        return stage.finish(name, quiet_s, server.held_s)
     finally:
+        stage.line.stop()
         process.kill()
         process.wait()
 
@@ -217,20 +180,17 @@ def rtsp(count: int, quiet_s: float) -> int:
         say("rtsp: skipped, Debian's GStreamer RTSP server is not installed")
         return SKIPPED
     port = free_port()
-    settings = CameraSettings(source=f"rtsp://127.0.0.1:{port}/parts")
-    stage = Stage(settings, timecode=True)
+    stage = Stage({"source": f"rtsp://127.0.0.1:{port}/parts"}, timecode=True)
     command = ["/usr/bin/python3", str(LAB / "rtsp_server.py"), str(port)]
-    restarts(stage, lambda: subprocess.Popen(command), lambda: serving(port), count, quiet_s)
-    return stage.finish("rtsp")
+    return restarts("rtsp", stage, Server(command, lambda: serving(port)), count, quiet_s)
 
 
 def mjpeg(count: int, quiet_s: float) -> int:
     """JPEG after JPEG over HTTP."""
     port = free_port()
-    stage = Stage(CameraSettings(source=f"http://127.0.0.1:{port}/"), timecode=True)
+    stage = Stage({"source": f"http://127.0.0.1:{port}/"}, timecode=True)
     command = [sys.executable, str(LAB / "mjpeg_server.py"), str(port)]
-    restarts(stage, lambda: subprocess.Popen(command), lambda: serving(port), count, quiet_s)
-    return stage.finish("mjpeg")
+    return restarts("mjpeg", stage, Server(command, lambda: serving(port)), count, quiet_s)
 
 
 def aravis(count: int, quiet_s: float) -> int:
@@ -240,17 +200,9 @@ def aravis(count: int, quiet_s: float) -> int:
         return SKIPPED
     if any(name != "lo" for _, name in socket.if_nameindex()):
         raise SystemExit("aravis: run it under `unshare -n` with lo up, or it broadcasts")
-    settings = CameraSettings(source="aravis:127.0.0.1", latency_ms=0)
-    stage = Stage(settings, timecode=False)
+    stage = Stage({"source": "aravis:127.0.0.1", "latency_ms": 0}, timecode=False)
     command = ["arv-fake-gv-camera-0.8", "-i", "127.0.0.1"]
-    restarts(
-        stage,
-        lambda: subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL),
-        answering,
-        count,
-        quiet_s,
-    )
-    return stage.finish("aravis", HELD_S)
+    return restarts("aravis", stage, Server(command, answering, HELD_S), count, quiet_s)
 
 
 def answering() -> None:
@@ -268,30 +220,45 @@ def v4l2(count: int, quiet_s: float) -> int:
     if not driver.exists():
         say("v4l2: skipped, there is no vivid driver here (tests/lab/boot-v4l2 boots one)")
         return SKIPPED
-    # In software emulation a process of its own needs a quarter of a minute to start.
-    settings = CameraSettings(
-        source="v4l2:/dev/video0", width_px=640, height_px=360, isolated=False
-    )
-    stage = Stage(settings, timecode=False)
-    stage.start()
-    time.sleep(quiet_s)
-    stage.note_memory()
-    for number in range(1, count + 1):
-        say(f"v4l2: unplugged, {number} of {count}")
-        (driver / "unbind").write_text("vivid.0")
-        stage.until_lost()
-        (driver / "bind").write_text("vivid.0")
-        stage.back_s.append(stage.until_live(60))
-        time.sleep(1.0)
-    drop = ["v4l2-ctl", "-d", "/dev/video0", "-c"]
-    subprocess.run([*drop, "percentage_of_dropped_buffers=100"], check=True)
-    stage.until_lost(15)
-    say(f"v4l2: a stall is a loss: {stage.capture.state().reason}")
-    subprocess.run([*drop, "percentage_of_dropped_buffers=0"], check=True)
-    stage.thawed_s.append(stage.until_live(60))
-    time.sleep(quiet_s)
-    stage.note_memory()
-    return stage.finish("v4l2")
+    # In software emulation a process of its own needs a quarter of a minute to start, and a
+    # part most of a second.
+    camera = {
+        "source": f"v4l2:{device()}",
+        "width_px": 640,
+        "height_px": 360,
+        "isolated": False,
+        "deadline_ms": 5000,
+        "max_frame_age_ms": 5000,
+    }
+    stage = Stage(camera, timecode=False, start_s=180)
+    try:
+        stage.start(quiet_s)
+        for number in range(1, count + 1):
+            (driver / "unbind").write_text("vivid.0")
+            stage.until_lost()
+            (driver / "bind").write_text("vivid.0")
+            stage.back_s.append(stage.until_back())
+            say(f"v4l2: unplugged, {number} of {count}; it is {device().resolve()} now")
+            time.sleep(1.0)
+            if number % 3 == 0:
+                drop = ["v4l2-ctl", "-d", str(device()), "-c"]
+                subprocess.run([*drop, "percentage_of_dropped_buffers=100"], check=True)
+                stage.until_lost()
+                subprocess.run([*drop, "percentage_of_dropped_buffers=0"], check=True)
+                stage.thawed_s.append(stage.until_back())
+        return stage.finish("v4l2", quiet_s)
+    finally:
+        stage.line.stop()
+
+
+def device() -> Path:
+    """The camera's name that stays the same, whichever number it has: udev keeps it."""
+    end = time.monotonic() + 20
+    while not (found := list(Path("/dev/v4l/by-path").glob("*-video-index0"))):
+        if time.monotonic() > end:
+            raise SystemExit("v4l2: udev gave the camera no name")
+        time.sleep(0.05)
+    return found[0]
 
 
 STAGES: dict[str, Callable[[int, float], int]] = {
