@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -184,7 +185,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "part was answered by its deadline.",
     )
     bench.add_argument("--config", type=Path, help="the settings file (TOML)")
-    bench.add_argument("--data", type=Path, help="or: the folder that `lineside up` made")
+    bench.add_argument("--data", type=Path, help="the data folder, e.g. what `lineside up` made")
     bench.add_argument("--camera", help="which line; by default the first")
     bench.add_argument("--minutes", type=float, default=5.0, help="how long (5)")
     bench.add_argument("--parts-per-minute", type=float, default=0.0, help="the belt's pace")
@@ -201,10 +202,12 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _certified(arguments: argparse.Namespace) -> int:
-    config = arguments.config
-    if config is None and arguments.data is not None:
-        config = arguments.data / "lineside.toml"
-    settings = load_settings(config)
+    config, environ = arguments.config, dict(os.environ)
+    if arguments.data is not None:
+        # As `lineside up` does: the folder is told, its settings file does not say it.
+        environ["LINESIDE_DATA__DIR"] = str(arguments.data.resolve())
+        config = config or arguments.data / "lineside.toml"
+    settings = load_settings(config, environ)
     names = list(settings.cameras)
     name = arguments.camera or (names[0] if names else "")
     settings.camera(name)
@@ -215,7 +218,7 @@ def _certified(arguments: argparse.Namespace) -> int:
     def ask(method: str, path: str, fields: dict[str, str]) -> LineReply:
         return lines.ask(name, method, path, fields, timeout_s=ANSWER_S)
 
-    with _line(lines, name, config):
+    with _line(lines, name, config, environ):
         status = ask("GET", "/status", {}).json()
         throttles = throttle_count()
         commissioning = Commissioning(ask, say=_say)
@@ -242,15 +245,14 @@ def _say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _line(lines: Lines, name: str, config: Path | None) -> Iterator[None]:
+def _line(lines: Lines, name: str, config: Path | None, environ: dict[str, str]) -> Iterator[None]:
     """The running line, or one that is started for the while."""
-    with contextlib.suppress(LineDown):
-        lines.ask(name, "GET", "/status")
+    if _is_up(lines, name):
         _say(f"line {name} runs already and is used as it is; let no product pass meanwhile")
         yield
         return
-    command = [sys.executable, "-m", "camera", name]
-    process = subprocess.Popen([*command, *(["--config", str(config)] if config else [])])
+    command = [sys.executable, "-m", "camera", name, *(["--config", str(config)] if config else [])]
+    process = subprocess.Popen(command, env=environ)
     try:
         _until_ready(lines, name, process)
         yield
@@ -261,6 +263,14 @@ def _line(lines: Lines, name: str, config: Path | None) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _is_up(lines: Lines, name: str) -> bool:
+    try:
+        lines.ask(name, "GET", "/status")
+    except LineDown:
+        return False
+    return True
 
 
 def _until_ready(lines: Lines, name: str, process: subprocess.Popen[bytes]) -> None:

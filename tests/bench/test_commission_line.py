@@ -18,7 +18,8 @@ LABELS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="../shared/data is not here")
 
 
-def test_line_is_driven_and_certified(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["--config", "--data"])
+def test_line_is_driven_and_certified(tmp_path: Path, way: str) -> None:
     """A line that does not run is started, driven with test shots, and stopped again."""
     store = ModelStore(tmp_path / "models")
     told = Told(labels=tuple(LABELS), good=("truck",))
@@ -27,12 +28,15 @@ def test_line_is_driven_and_certified(tmp_path: Path) -> None:
     JobStore(tmp_path / "jobs").save(Job(1, "Trucks", "cifar"))
     config = tmp_path / "lineside.toml"
     # A busy machine must not decide this test: what is late is not what it is about.
+    told_where = f'[data]\ndir = "{tmp_path}"\n' if way == "--config" else ""
     config.write_text(
-        f'[data]\ndir = "{tmp_path}"\n[cameras.cam1]\nplc = "off"\ndeadline_ms = 5000\n'
+        f'{told_where}[cameras.cam1]\nplc = "off"\ndeadline_ms = 5000\n'
         f'source = "folder:{DATA / "images" / "truck"}"\n'
     )
 
-    status = main(["bench", "--config", str(config), "--minutes", "0.03"])
+    status = main(
+        ["bench", way, str(config if way == "--config" else tmp_path), "--minutes", "0.03"]
+    )
 
     (page,) = (tmp_path / "certificates").glob("*.html")
     document = json.loads(page.with_suffix(".json").read_text())
