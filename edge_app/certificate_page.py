@@ -24,7 +24,7 @@ def render(document: Mapping[str, Any]) -> str:
         "System": f"{box['system']}, kernel {box['kernel']}",
         "Camera": f"{document['camera']['name']}, {document['camera']['source']}",
         "Job": f"{document['job']['number']} {document['job']['name']}",
-        "Model": f"{model['label']} in {model['runtime']}, {model['threads']} threads",
+        "Model": f"{model['label']} in {model['runtime']}, {_threads(model['threads'])}",
         "Deadline": f"{document['deadline_ms']:.0f} ms",
         "Temperature": _degrees(heat),
         "Throttling": _throttling(heat),
@@ -48,13 +48,7 @@ def render(document: Mapping[str, Any]) -> str:
             ["", "p50 ms", "p99 ms", "max ms"],
             [(lap, s["p50"], s["p99"], s["max"]) for lap, s in document["laps"].items()],
         ),
-        runtimes=_table(
-            ["runtime", "threads", "p50 ms", "p90 ms", ""],
-            [
-                (row["runtime"], row["threads"], row["p50_ms"], row["p90_ms"], row["problem"])
-                for row in model["tuning"]
-            ],
-        ),
+        runtimes=_runtimes(model),
         hashes=_table([], list(hashes.items())),
     )
 
@@ -78,6 +72,19 @@ def _phases(phases: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[Sequen
         cells = (", ".join(f"{k}: {v}" for k, v in p[what].items()) or "-" for p in phases)
         rows.append((what if what == "verdicts" else "codes without a decision", *cells))
     return header, rows
+
+
+def _threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
+
+
+def _runtimes(model: Mapping[str, Any]) -> str:
+    if not model["tuning"]:
+        name = escape(model["label"].split("/")[0])
+        return f"<p>Not measured: <code>lineside models tune {name}</code> does it.</p>"
+    columns = ("runtime", "threads", "p50_ms", "p90_ms", "problem")
+    rows = [[row[column] for column in columns] for row in model["tuning"]]
+    return _table(["runtime", "threads", "p50 ms", "p90 ms", ""], rows)
 
 
 def _degrees(heat: Mapping[str, Any]) -> str:
