@@ -15,7 +15,7 @@ from typing import Any
 from camera.frame import Frame
 from camera.line import Line
 from camera.plc.http import line_status
-from camera.shot import MAX_PART_CHARS, Refused, Shot
+from camera.shot import MAX_PART_CHARS, MAX_REQUEST_ID_CHARS, Refused, Shot
 from camera.wire import Reply, Request
 from edge_app.inference.decode import BadImage
 from edge_app.jobs import MAX_NUMBER as MAX_JOB
@@ -127,6 +127,7 @@ class Control:
                 "page",
                 part=part,
                 test=request.params.get("test") == "1",
+                request_id=request.params.get("request_id", "")[:MAX_REQUEST_ID_CHARS],
                 arrived_at=request.arrived_at,
             )
         except Refused as refusal:

@@ -11,6 +11,7 @@ from camera.shot import Shot
 from edge_app.inference.budget import Stopwatch
 from edge_app.inference.judge import Code
 from edge_app.inference.tasks import Prediction
+from edge_app.records.findings import Findings, best_scores
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
 
@@ -42,11 +43,13 @@ def inspection_of(
         label=prediction.label,
         label_index=prediction.label_index,
         score=prediction.score if prediction.score == prediction.score else 0.0,
-        scores=prediction.scores,
+        scores=best_scores(prediction.scores, loaded.limits.labels if loaded else ()),
         laps_ms=stopwatch.laps_ms,
         total_ms=ms,
         captured_at=time.time() - (time.monotonic() - exposed_at),
         test=shot.test,
+        request_id=shot.request_id,
+        findings=Findings.of(prediction),
     )
 
 
@@ -73,6 +76,7 @@ def record_expired(recorder: Recorder, camera: str) -> Callable[[Shot], None]:
                 reason=answer.verdict.reason,
                 total_ms=answer.ms,
                 test=shot.test,
+                request_id=shot.request_id,
             )
         )
 

@@ -9,6 +9,7 @@ from edge_app.inference.judge import Code, Verdict
 
 MAX_NUMBER = 65_535
 MAX_PART_CHARS = 32
+MAX_REQUEST_ID_CHARS = 64
 
 
 class Refused(Exception):  # noqa: N818 - the machine's answer, not its failure
@@ -59,6 +60,7 @@ class Shot:
         job: The job it was fired under; it is judged by this one whatever is loaded since.
         deadline: When the answer becomes NONE.
         test: Not counted.
+        request_id: The request to the app that fired it; empty for any other.
         answer: None until it is given.
     """
 
@@ -69,4 +71,5 @@ class Shot:
     job: int
     deadline: Deadline
     test: bool = False
+    request_id: str = ""
     answer: Answer | None = None

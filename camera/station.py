@@ -137,6 +137,7 @@ class Station:
         job: int | None = None,
         *,
         test: bool = False,
+        request_id: str = "",
         replay: bool = True,
         arrived_at: float | None = None,
     ) -> Shot:
@@ -149,6 +150,7 @@ class Station:
             job: The job the PLC believes to be in force: under any other nothing is fired,
                 for a part must not be judged by another product's limits. None for no check.
             test: Answered and recorded, but not counted.
+            request_id: See `Shot`.
             replay: False where the caller's own handshake makes a repeat impossible.
             arrived_at: Monotonic seconds at which the trigger arrived.
 
@@ -169,6 +171,7 @@ class Station:
                 job=self._job,
                 deadline=Deadline(now if arrived_at is None else arrived_at, self.deadline_ms),
                 test=test,
+                request_id=request_id,
             )
             self._in_work, self._taken = shot, False
             # A number that the station gave itself is nobody's key for a repeat, and takes

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from edge_app import errand
 from edge_app.inference.budget import Deadline
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ class Task(Generic[T]):
     def __init__(self, work: Callable[[], T], late: Callable[[T], object]) -> None:
         self._work = work
         self._late = late
+        self._request_id = errand.current()
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._given_up = False
@@ -33,7 +35,11 @@ class Task(Generic[T]):
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Do it; called by a thread of the crew."""
+        """Do it; called by a thread of the crew, which works for the caller's request meanwhile."""
+        with errand.on_behalf_of(self._request_id):
+            self._run()
+
+    def _run(self) -> None:
         try:
             self._result = self._work()
         # Handed to whoever waits, of whatever kind it is.

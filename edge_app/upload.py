@@ -14,6 +14,7 @@ from edge_app.inference.decode import Decoded
 from edge_app.inference.interpreter import ModelFailed
 from edge_app.inference.judge import Code, Verdict, judge, no_decision
 from edge_app.inference.tasks import Prediction
+from edge_app.records.findings import Findings, best_scores
 from edge_app.records.inspection import Inspection
 
 CAMERA = "upload"
@@ -54,6 +55,7 @@ class Upload:
         deadline: When an answer is of no use any more.
         loaded: The model that looks at it.
         part: The part's id as the client gave it.
+        request_id: The request that brought it.
         told: What the client was told when there was no answer by the deadline.
         stopwatch: Its laps; `queue` is the time since the last byte arrived.
     """
@@ -63,6 +65,7 @@ class Upload:
     deadline: Deadline
     loaded: LoadedModel
     part: str = ""
+    request_id: str = ""
     told: Inspection | None = None
     stopwatch: Stopwatch = field(init=False)
 
@@ -138,8 +141,10 @@ class Upload:
             label=prediction.label,
             label_index=prediction.label_index,
             score=float(np.nan_to_num(prediction.score)),
-            scores=prediction.scores,
+            scores=best_scores(prediction.scores, self.loaded.engine.spec.limits.labels),
             laps_ms=dict(self.stopwatch.laps_ms),
             total_ms=used_ms,
             captured_at=time.time() - used_ms / 1000,
+            request_id=self.request_id,
+            findings=Findings.of(prediction),
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from edge_app import errand
 from edge_app.crew import Crew
 from edge_app.door import Door, Ticket
 from edge_app.engines import Engines, LoadedModel
@@ -114,7 +115,7 @@ class Uploads:
         if loaded.engine.spec.contract is None:
             raise BadImage(f"model {loaded.name} takes tensors, not pictures", 415)
         ticket = self.door.enter(loaded.name, deadline, megapixels(content))
-        upload = Upload(self._ids.next(), content, deadline, loaded, part)
+        upload = Upload(self._ids.next(), content, deadline, loaded, part, errand.current())
         judged = self._judged(upload, ticket)
         inspection = replace(judged.inspection, total_ms=deadline.used_ms())
         committed = self._record(upload, inspection)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -174,7 +175,7 @@ class Engine:
         )
         prediction = interpret(self.spec.task, outputs, view, self._real(tensors))
         stopwatch.lap("postprocess")
-        return prediction
+        return replace(prediction, region=region)
 
     def predict_tensors(
         self,

@@ -94,10 +94,9 @@ def _refusal(prediction: Prediction, limits: Limits) -> Verdict | None:
     scores = prediction.scores.values()
     if not all(math.isfinite(score) and -0.01 <= score <= 1.01 for score in scores):
         return no_decision(Code.MODEL_FAILED, "the model's scores are not numbers from 0 to 1")
-    named = [*limits.good, *limits.classes, *limits.areas, *(r.label for r in limits.counts)]
-    unknown = [label for label in named if label not in prediction.scores]
+    unknown = [label for label in limits.labels if label not in prediction.scores]
     if unknown:
-        missing = ", ".join(dict.fromkeys(unknown))
+        missing = ", ".join(unknown)
         return no_decision(Code.JOB_FAILED, f"labels the model does not know: {missing}")
     return None
 

@@ -138,6 +138,12 @@ class Limits:
         if (self.area is None) != (self.pixel is None):
             raise ValueError("area and pixel limits of an anomaly map belong together")
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that are judged, each once."""
+        counted = (rule.label for rule in self.counts)
+        return tuple(dict.fromkeys([*self.good, *self.classes, *self.areas, *counted]))
+
     def band(self, label: str) -> Band:
         """The limits of a label that should be there: its own, or the general ones."""
         return self.classes.get(label, Band(self.accept, self.reject))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_app.inference.anomaly import read_anomaly, reconstruction_error
 from edge_app.inference.detection import Detection, read_ssd, read_yolo, suppressed
+from edge_app.inference.preprocess import Roi
 from edge_app.inference.tensor import Array
 from edge_app.inference.view import View
 
@@ -118,7 +119,9 @@ class Prediction:
         detections: What was found where, best first, in source-image pixels.
         anomaly: How unlike the good ones it is; NaN where the task has no such number.
         heat: For anomaly and segmentation: height x width values (or class numbers)
-            over the source picture, at the model's resolution.
+            over `region`, at the model's resolution.
+        region: The part of the source picture that was looked at, in its pixels; None where
+            no picture was.
         sound: Whether every number the model gave is finite. An unsound prediction
             decides nothing.
     """
@@ -132,6 +135,7 @@ class Prediction:
     detections: tuple[Detection, ...] = ()
     anomaly: float = float("nan")
     heat: Real | None = None
+    region: Roi | None = None
     sound: bool = True
 
 

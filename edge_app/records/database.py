@@ -77,6 +77,7 @@ class Database:
             )
             try:
                 self._connection.row_factory = sqlite3.Row
+                self._connection.text_factory = _text
                 self._connection.execute("PRAGMA synchronous = FULL")
                 prepare(self._connection)
                 self._inode = path.stat().st_ino
@@ -283,3 +284,8 @@ class Database:
     def counters(self, camera: str, span: str) -> Counters:
         """The camera's counts of a span, exactly those of the records that were committed."""
         return read_counters(self._connection, camera, span)
+
+
+def _text(content: bytes) -> str:
+    """A text that is damaged is no reason to show none of the others."""
+    return content.decode(errors="replace")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from edge_app.inference.judge import Code, Decision
+from edge_app.records.findings import NOTHING, Findings
+
+SHOWN_AS = {"decision": "verdict", "late_decision": "late_verdict", "findings": "detections"}
+"""Names that people and the API have for fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Inspection:
         label: What the model favoured.
         label_index: That label's place, -1 without one.
         score: How sure it was, 0..1.
-        scores: Score of every label.
+        scores: Score of the likeliest labels and of those that have a limit.
         laps_ms: Milliseconds of each stage.
         total_ms: From the trigger (or the last byte) to the decision.
         captured_at: Wall clock of the exposure, seconds since 1970.
@@ -38,6 +43,9 @@ class Inspection:
         warning: A warning code of the PLC contract, or 0.
         image: File name of the kept picture below the images folder, or empty.
         test: A test shot: kept, but not counted.
+        request_id: The `X-Request-Id` that asked for it; empty where no request did.
+        findings: What was found where.
+        damaged: Fields that could not be read from the disk; they say nothing here.
     """
 
     id: int
@@ -63,9 +71,13 @@ class Inspection:
     image: str = ""
     test: bool = False
     job_crc: int = 0
+    request_id: str = ""
+    findings: Findings = NOTHING
+    damaged: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The form the API shows."""
+        """The form the API shows in lists: all but the map."""
+        findings = self.findings
         return {
             "id": self.id,
             "camera": self.camera,
@@ -89,4 +101,14 @@ class Inspection:
             "warning": int(self.warning),
             "image": self.image,
             "test": self.test,
+            "request_id": self.request_id,
+            "detections": [dataclasses.asdict(found) for found in findings.detections],
+            "detections_left_out": findings.left_out,
+            "anomaly": findings.anomaly,
+            "damaged": [SHOWN_AS.get(name, name) for name in self.damaged],
         }
+
+    def whole_json(self) -> dict[str, Any]:
+        """The form the API shows of one."""
+        heat = self.findings.heat
+        return self.to_json() | {"map": heat.to_json() if heat is not None else None}

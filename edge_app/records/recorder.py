@@ -8,15 +8,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from edge_app.records.damage import inode, is_damage, set_aside
 from edge_app.records.database import Counters, Database
+from edge_app.records.findings import NOTHING
 from edge_app.records.inspection import Inspection
 from edge_app.records.sync import Sync
 
 MAX_WAITING = 20_000
 """Inspections kept in memory while the disk refuses them: some hours of a quick line, 40 MB."""
+
+MAX_WITH_FINDINGS = 2000
+"""Of these the boxes and maps are kept in memory, too: 12 kB each at worst."""
 
 BATCH = 200
 RETRY_S = 1.0
@@ -92,6 +97,8 @@ class Recorder:
                 # The oldest goes: what just happened is what a person will ask for.
                 self._waiting.popleft()
                 self._lost += 1
+            if len(self._waiting) >= MAX_WITH_FINDINGS:
+                inspection = replace(inspection, findings=NOTHING)
             self._waiting.append((inspection, committed))
             self._changed.notify()
         return committed

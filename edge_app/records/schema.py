@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 1
+VERSION = 2
 """Kept in the file as `user_version`: a file of this version is opened without writing to it."""
 
 TABLES = """
@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS inspections (
     warning INTEGER NOT NULL,
     image TEXT NOT NULL,
     test INTEGER NOT NULL,
-    job_crc INTEGER NOT NULL DEFAULT 0
+    job_crc INTEGER NOT NULL DEFAULT 0,
+    request_id TEXT NOT NULL DEFAULT '',
+    findings TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX IF NOT EXISTS inspections_time ON inspections (captured_at, id);
 CREATE INDEX IF NOT EXISTS inspections_decision ON inspections (decision, captured_at, id);
@@ -65,6 +67,14 @@ CREATE TABLE IF NOT EXISTS counters (
 """
 
 
+ADDED = {
+    "job_crc": "INTEGER NOT NULL DEFAULT 0",
+    "request_id": "TEXT NOT NULL DEFAULT ''",
+    "findings": "TEXT NOT NULL DEFAULT ''",
+}
+"""Columns that the first files did not have. SQLite adds them without touching a row."""
+
+
 def prepare(connection: sqlite3.Connection) -> None:
     """Make the tables, unless they are there already.
 
@@ -87,8 +97,9 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 def _add_new_columns(connection: sqlite3.Connection) -> None:
     known = {row[1] for row in connection.execute("PRAGMA table_info(inspections)")}
-    if "job_crc" not in known:
-        connection.execute("ALTER TABLE inspections ADD COLUMN job_crc INTEGER NOT NULL DEFAULT 0")
+    for name, kind in ADDED.items():
+        if name not in known:
+            connection.execute(f"ALTER TABLE inspections ADD COLUMN {name} {kind}")
 
 
 def _version(connection: sqlite3.Connection) -> int:

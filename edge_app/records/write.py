@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 
+from edge_app.inference.judge import Decision
 from edge_app.records.inspection import Inspection
 from edge_app.records.row import COLUMNS, row_of
 
@@ -15,6 +16,9 @@ WRITE = (
     f"INSERT OR REPLACE INTO inspections ({', '.join(COLUMNS)}) "  # noqa: S608 - names and marks are ours
     f"VALUES ({', '.join('?' * len(COLUMNS))})"
 )
+
+COUNTED = frozenset(map(str, Decision))
+"""A cell that is damaged was counted as nothing."""
 
 SAME_WITHIN_S = 600.0
 """A record is completed soon after it was begun; what is further apart is another part's."""
@@ -32,7 +36,7 @@ def write_inspections(
         connection.execute(WRITE, row_of(inspection))
         if not inspection.test:
             changes[inspection.camera, str(inspection.decision)] += 1
-            if former is not None:
+            if former in COUNTED:
                 changes[inspection.camera, former] -= 1
     return changes
 

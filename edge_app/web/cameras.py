@@ -11,6 +11,7 @@ from edge_app.lines import LineReply, Lines
 from edge_app.web.errors import ApiError
 from edge_app.web.person import person
 from edge_app.web.request import part_of, read_json
+from edge_app.web.request_id import request_id
 
 TRIGGER_S = 15.0
 """Longer than any deadline that a camera may be given."""
@@ -37,6 +38,7 @@ def cameras_blueprint(lines: Lines, jobs: JobStore, audit: Audit) -> Blueprint:
     @blueprint.post("/<name>/trigger")
     def trigger(name: str) -> ResponseReturnValue:
         fields = {"part": part_of(request), "test": request.args.get("test", "")}
+        fields["request_id"] = request_id()
         known_camera(lines, name)
         return _passed_on(lines.ask(name, "POST", "/trigger", fields, timeout_s=TRIGGER_S))
 

@@ -39,7 +39,12 @@ COLUMNS = (
     "warning",
     "image",
     "test",
+    "request_id",
+    "anomaly",
+    "detections",
 )
+"""Of the map there is no cell: it is in the lines of JSON."""
+
 AT_ONCE = 2
 """Exports at once: each holds a thread for as long as its reader takes."""
 
@@ -107,6 +112,8 @@ def _csv_line(inspection: Inspection) -> str:
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
     # A spreadsheet would take a part id that begins like this for a formula.
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"
@@ -114,4 +121,4 @@ def _cell(value: object) -> object:
 
 
 def _json_line(inspection: Inspection) -> str:
-    return json.dumps(finite(inspection.to_json()), ensure_ascii=False) + "\n"
+    return json.dumps(finite(inspection.whole_json()), ensure_ascii=False) + "\n"

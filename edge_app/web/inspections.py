@@ -16,10 +16,11 @@ from edge_app.records.review import Review
 from edge_app.records.whole import is_whole
 from edge_app.sniff import media_type
 from edge_app.uploads import Uploads
+from edge_app.web.drawing import drawn
 from edge_app.web.errors import ApiError
 from edge_app.web.person import person
 from edge_app.web.predict import image_answer
-from edge_app.web.reading import MAX_ID, asked_page, asked_query, records
+from edge_app.web.reading import MAX_ID, asked_page, asked_query, records, whole
 from edge_app.web.request import any_image, part_of, read_json, request_deadline
 
 REVIEWS = ("OK", "NG")
@@ -59,13 +60,18 @@ def inspections_blueprint(uploads: Uploads, data_dir: Path, settings: AppSetting
     def one(inspection_id: int) -> ResponseReturnValue:
         with records(database_path) as database:
             inspection = known(database, inspection_id)
-            return jsonify(with_reviews(database, [inspection])[0])
+            (shown,) = with_reviews(database, [inspection])
+        return jsonify(shown | inspection.whole_json())
 
     @blueprint.get("/<int:inspection_id>/image")
     def image(inspection_id: int) -> ResponseReturnValue:
         with records(database_path) as database:
             inspection = known(database, inspection_id)
-        return kept_picture(data_dir, inspection)
+        picture = kept_picture(data_dir, inspection)
+        if whole("boxes", 0, 0, 1):
+            picture.set_data(drawn(picture.get_data(), inspection.findings))
+            picture.content_type = "image/jpeg"
+        return picture
 
     @blueprint.get("/<int:inspection_id>/reviews")
     def reviews(inspection_id: int) -> ResponseReturnValue:

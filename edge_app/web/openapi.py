@@ -15,7 +15,7 @@ from edge_app.inference.judge import Decision
 from edge_app.jobs import MAX_NUMBER, RANGES, ROI_SIDES
 from edge_app.records.counters import Counters
 from edge_app.records.database import MAX_PAGE
-from edge_app.records.inspection import Inspection
+from edge_app.records.inspection import SHOWN_AS, Inspection
 from edge_app.web.reading import MAX_ID
 from edge_app.web.request import MAX_PART_CHARS
 from edge_app.web.roles import LEAST_ROLE, need_of
@@ -25,10 +25,26 @@ from edge_app.web.told import CHOICES
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": ["number", "null"]}
 ANYTHING: Schema = {"type": "object"}
-RENAMED = {"decision": "verdict", "late_decision": "late_verdict"}
 REVIEW = object_of(verdict=TEXT, by=TEXT, note=TEXT, at=NUMBER)
-INSPECTION = fields_schema(Inspection, RENAMED, without=("label_index",))
-INSPECTION["properties"] |= {"image_url": {"type": ["string", "null"]}, "reviews": list_of(REVIEW)}
+LISTED = fields_schema(Inspection, SHOWN_AS, without=("label_index", "findings"))
+LISTED["properties"] |= {
+    "image_url": {"type": ["string", "null"]},
+    "reviews": list_of(REVIEW),
+    "detections": list_of(schema_of(Detection)),
+    "detections_left_out": {"type": "integer"},
+    "anomaly": NUMBER,
+}
+SIDES: Schema = {"type": "integer"}
+MAP = object_of(
+    **dict.fromkeys(("x", "y", "width", "height", "rows", "columns"), SIDES),
+    cells={"type": "string", "format": "byte"},
+    low=NUMBER,
+    high=NUMBER,
+    labels=list_of(TEXT),
+)
+INSPECTION: Schema = LISTED | {
+    "properties": LISTED["properties"] | {"map": {"anyOf": [MAP, {"type": "null"}]}}
+}
 ANSWER = object_of(
     id={"type": "integer"},
     predicted_class=TEXT,
@@ -134,14 +150,14 @@ CALLS: dict[str, Call] = {
     ),
     "inspections.page": Call(
         "A page of records, newest first",
-        object_of(inspections=list_of(INSPECTION), next_before_id={"type": ["integer", "null"]}),
+        object_of(inspections=list_of(LISTED), next_before_id={"type": ["integer", "null"]}),
         FILTERS | PAGE,
     ),
     "inspections.create": Call(
         "Judge a picture", ANSWER, PART | {"model": TEXT}, PICTURE_BODY, status=201
     ),
     "inspections.one": Call("One record", INSPECTION),
-    "inspections.image": Call("The kept picture"),
+    "inspections.image": Call("The kept picture", query={"boxes": {"enum": ["0", "1"]}}),
     "inspections.reviews": Call("What people said", object_of(reviews=list_of(REVIEW))),
     "inspections.review": Call(
         "Say what it was",

@@ -70,7 +70,7 @@ def image_answer(judged: Judged) -> dict[str, Any]:
         "id": inspection.id,
         "predicted_class": inspection.label,
         "confidence": round(inspection.score, 6),
-        "class_scores": _rounded(inspection.scores),
+        "class_scores": _rounded(judged.prediction.scores),
         "detections": [dataclasses.asdict(found) for found in judged.prediction.detections],
         # Not NaN: the whole document would have to be searched for more of them.
         "anomaly": anomaly if math.isfinite(anomaly) else None,

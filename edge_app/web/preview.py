@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edge_app.inference.judge import Decision, Limits, judge
 from edge_app.inference.tasks import Prediction
+from edge_app.records.findings import TOP_SCORES
 from edge_app.records.inspection import Inspection
 
 BINS = 50
@@ -61,9 +62,16 @@ def _anew(inspection: Inspection, limits: Limits) -> Decision:
         label=inspection.label,
         label_index=inspection.label_index,
         score=inspection.score,
-        scores=inspection.scores,
+        scores=_scores(inspection, limits),
     )
     return judge(prediction, limits).decision
+
+
+def _scores(inspection: Inspection, limits: Limits) -> Mapping[str, float]:
+    """The recorded ones. Of many labels only the likeliest are kept; the others' are near 0."""
+    if len(inspection.scores) < TOP_SCORES:
+        return inspection.scores
+    return dict.fromkeys(limits.labels, 0.0) | dict(inspection.scores)
 
 
 def _good(inspection: Inspection, limits: Limits) -> float:

@@ -6,9 +6,9 @@ import logging
 import re
 import uuid
 
-from flask import Flask, Response, has_request_context, request
+from flask import Flask, Response, request
 
-from edge_app import notify
+from edge_app import errand, notify
 
 HEADER = "X-Request-Id"
 KEPT_AS = "lineside.request_id"
@@ -32,7 +32,15 @@ def request_id() -> str:
 
 
 def name_requests(app: Flask) -> None:
-    """Put the request's id on every answer of an app."""
+    """Put the request's id on every answer of an app, and on what is done for it."""
+
+    @app.before_request
+    def begin() -> None:
+        errand.begin(request_id())
+
+    @app.teardown_request
+    def end(_error: BaseException | None) -> None:
+        errand.begin("")
 
     @app.after_request
     def add(response: Response) -> Response:
@@ -41,7 +49,7 @@ def name_requests(app: Flask) -> None:
 
 
 def stamp(record: logging.LogRecord) -> bool:
-    """A filter for log handlers: the request's id as a field, on the thread that answers it."""
-    if has_request_context():
-        record.__dict__.update(notify.fields(request_id=request_id()))
+    """A filter for log handlers: the request's id as a field, on every thread that works for it."""
+    if current := errand.current():
+        record.__dict__.update(notify.fields(request_id=current))
     return True

@@ -45,6 +45,17 @@ def recorded(rig: Any, inspection_id: int) -> Inspection:
     return found
 
 
+def test_a_request_of_the_app_is_named_in_the_record(rig: Callable[..., Any]) -> None:
+    """A trigger from the page has its request's id; one of the PLC has none."""
+    line = rig(source=Shower(frame)).start()
+    status, fired = line.tell("POST", "/trigger?request_id=order-4711")
+    by_plc = line.fire(17)
+
+    assert status == 200
+    assert recorded(line, fired["id"]).request_id == "order-4711"
+    assert recorded(line, by_plc.id).request_id == ""
+
+
 class Shower:
     """A camera that always shows the same thing, at 100 Hz."""
 

@@ -175,9 +175,16 @@ class Device:
         """A client without any network."""
         return self.app.test_client()
 
-    def install(self, name: str = "colours", marker: str = "a", size: int = 68) -> None:
-        """Make a model's new version the active one."""
-        version = self.store.add_content(pack_bundle(colour_bundle(name, marker, size)))
+    def install(
+        self,
+        name: str = "colours",
+        marker: str = "a",
+        size: int = 68,
+        bundle: ModelBundle | None = None,
+    ) -> None:
+        """Make a model's new version the active one; a bundle of that name in place of colours."""
+        packed = pack_bundle(bundle or colour_bundle(name, marker, size))
+        version = self.store.add_content(packed)
         self.store.activate(name, version.version, measure=False)
         self.engines.refresh()
 

@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from edge_app.inference.detection import Detection
 from edge_app.inference.judge import Code, Decision
+from edge_app.inference.preprocess import Roi
 from edge_app.records.archive import Archive
 from edge_app.records.counters import Counters
 from edge_app.records.database import Database
+from edge_app.records.findings import Findings
+from edge_app.records.heat import Heat
 from edge_app.records.ids import WITHOUT_DISK, Ids, leaser
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
@@ -66,6 +70,13 @@ def test_what_is_recorded_comes_back(tmp_path: Path) -> None:
         warning=Code.HOT,
         image="cam1/1.jpg",
         test=True,
+        request_id="order-4711",
+        findings=Findings(
+            (Detection("nut", 0.91, 1.5, 2.0, 30.0, 40.0), Detection("螺母", 0.5, 0, 0, 9, 9)),
+            left_out=3,
+            anomaly=0.25,
+            heat=Heat(Roi(8, 4, 64, 48), 2, 3, bytes(range(6)), 0.5, 1.5),
+        ),
     )
     database = Database(tmp_path / "records.db")
     database.add([kept])
@@ -92,12 +103,29 @@ def test_an_older_file_gains_what_is_new(tmp_path: Path) -> None:
     database.add([inspection(1)])
     database.close()
     old = sqlite3.connect(path)
-    old.execute("ALTER TABLE inspections DROP COLUMN job_crc")
+    for column in ("job_crc", "request_id", "findings"):
+        old.execute(f"ALTER TABLE inspections DROP COLUMN {column}")
     old.execute("PRAGMA user_version = 0")
     old.commit()
     old.close()
 
-    assert [row.job_crc for row in stored(path)] == [0]
+    database = Database(path)
+    database.add([inspection(2, request_id="mine")])
+    database.close()
+    assert [(row.job_crc, row.request_id) for row in stored(path)] == [(0, ""), (0, "mine")]
+
+
+def test_columns_of_a_newer_lineside_are_left_alone(tmp_path: Path) -> None:
+    """After a return to this version its records are read, without what came later."""
+    path = tmp_path / "records.db"
+    database = Database(path)
+    database.add([inspection(1)])
+    with database.transaction() as connection:
+        connection.execute("ALTER TABLE inspections ADD COLUMN mood TEXT NOT NULL DEFAULT 'fine'")
+        connection.execute("PRAGMA user_version = 99")
+    database.close()
+
+    assert [row.id for row in stored(path)] == [1]
 
 
 def test_reading_takes_no_lock_from_the_writer(tmp_path: Path) -> None:

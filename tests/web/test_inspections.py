@@ -267,7 +267,7 @@ WITH RECURSIVE numbers (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHER
 INSERT INTO inspections SELECT
     n, n, 'cam' || (n % 3), source, trigger, 'P' || (n % 1000), iif(n % 5000, n % 7 + 1, 99), model,
     iif(n % 100, 'OK', 'NG'), code, reason, label, label_index, score, scores, laps_ms, total_ms,
-    late_decision, late_ms, warning, image, test, job_crc
+    late_decision, late_ms, warning, image, test, job_crc, request_id, findings
 FROM numbers, inspections WHERE id = 1
 """
 

@@ -7,15 +7,16 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from device import Device, picture
+from device import Colours, Device, picture
 
 from edge_app.config import AppSettings
+from edge_app.inference.tensor import Array
 from edge_app.web.request import ARRIVED_AT
 from edge_app.web.request_id import HEADER, stamp
 from edge_app.web.server import Server
@@ -39,6 +40,15 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     caplog.handler.addFilter(stamp)
     yield caplog
     caplog.handler.removeFilter(stamp)
+
+
+class Loud(Colours):
+    """Says when it is run."""
+
+    def invoke(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """As the colours."""
+        logging.getLogger("test").warning("the model runs")
+        return super().invoke(tensors)
 
 
 def entry(log: pytest.LogCaptureFixture, text: str) -> logging.LogRecord:
@@ -185,6 +195,36 @@ def test_a_failed_login_is_logged_with_it(device: Device, log: pytest.LogCapture
 
     assert reply.status_code == 401
     assert vars(entry(log, "'eve'"))["LINESIDE_REQUEST_ID"] == reply.headers[HEADER]
+
+
+def test_threads_that_work_for_a_request_log_its_id(
+    data_dir: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """What decodes and runs the model for a request is another thread, and has the field."""
+    device = Device(data_dir)
+    device.model = Loud()
+    device.start().install()
+    log.clear()
+    ids = ["first", "second", "first"]
+    for name in ids:
+        assert (
+            device.client.post("/predict", data=picture(), headers={HEADER: name}).status_code
+            == 200
+        )
+    device.stop()
+
+    said = [record for record in log.records if record.getMessage() == "the model runs"]
+    assert {record.threadName for record in said} <= {f"upload-{number}" for number in range(3)}
+    assert [vars(record)["LINESIDE_REQUEST_ID"] for record in said] == ids
+
+
+def test_a_record_has_it(device: Device) -> None:
+    """Who kept the id of a request finds the record by it, and the other way round."""
+    made = device.client.post("/predict", data=picture(), headers={HEADER: "mine"}).get_json()
+    device.record(made["id"])
+
+    record = device.client.get(f"/api/v1/inspections/{made['id']}").get_json()
+    assert record["request_id"] == "mine"
 
 
 def test_what_no_request_logs_has_none(log: pytest.LogCaptureFixture) -> None:

@@ -186,7 +186,13 @@ def test_a_trigger_goes_to_the_line(lined: Device, line: type[LineDouble]) -> No
     reply = lined.client.post("/api/v1/cameras/cam1/trigger?part=AB12")
 
     assert reply.get_json()["verdict"] == "OK"
-    assert line.asked == [("POST", "/trigger", b'{"part": "AB12", "test": ""}')]
+    ((method, path, body),) = line.asked
+    assert (method, path) == ("POST", "/trigger")
+    assert json.loads(body) == {
+        "part": "AB12",
+        "test": "",
+        "request_id": reply.headers["X-Request-Id"],
+    }
 
 
 def test_an_unknown_camera_is_not_found(lined: Device) -> None:
