@@ -38,6 +38,7 @@ class MjpegSource:
         self._response: http.client.HTTPResponse | None = None
         self._boundary = b""
         self._cadence = Cadence()
+        self._came_at = 0.0
         self._seq = 0
         self._until = 0.0
 
@@ -71,6 +72,7 @@ class MjpegSource:
             raise self._lost(f"answers {self._response.status} {self._response.reason}")
         self._boundary = self._find_boundary(self._response.headers.get("Content-Type", ""))
         self._cadence = Cadence()
+        self._came_at = time.monotonic()
 
     def read(self) -> Frame:
         """The next live picture, not decoded; what waited in a buffer is passed over.
@@ -86,9 +88,11 @@ class MjpegSource:
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise self._lost(str(error) or type(error).__name__) from error
             now = time.monotonic()
-            if self._cadence.live(now - began):
+            apart_s, self._came_at = now - self._came_at, now
+            if self._cadence.live(now - began, apart_s):
                 self._seq += 1
-                return Frame(self._seq, now - self._latency_s, jpeg=picture)
+                exposed_at = now - self._latency_s - self._cadence.behind_s
+                return Frame(self._seq, exposed_at, jpeg=picture)
 
     def close(self) -> None:
         """Hang up."""

@@ -48,6 +48,7 @@ class StreamSource:
         self._latency_s = latency_ms / 1000
         self._capture: Any = None
         self._cadence = Cadence()
+        self._came_at = 0.0
         self._seq = 0
 
     def knock(self) -> str:
@@ -72,6 +73,7 @@ class StreamSource:
             raise SourceLost(f"{redacted(self._url)} can't be opened")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self._cadence = Cadence(1 / rate if 1 <= rate <= 500 else 0.0)
+        self._came_at = time.monotonic()
 
     def read(self) -> Frame:
         """The next live frame; what waited in a buffer is passed over.
@@ -86,9 +88,11 @@ class StreamSource:
             now = time.monotonic()
             if not ok or now - began >= NEARLY * self._timeout_ms / 1000:
                 raise SourceLost(f"{redacted(self._url)} gave no frame")
-            if self._cadence.live(now - began):
+            apart_s, self._came_at = now - self._came_at, now
+            if self._cadence.live(now - began, apart_s):
                 self._seq += 1
-                return Frame(self._seq, now - self._latency_s, image=image)
+                exposed_at = now - self._latency_s - self._cadence.behind_s
+                return Frame(self._seq, exposed_at, image=image)
             if now > until:
                 raise SourceLost(f"{redacted(self._url)} gives frames from a buffer only")
 

@@ -201,6 +201,52 @@ def test_what_waited_in_a_buffer_is_not_live() -> None:
     ]
 
 
+@pytest.mark.failsafe(
+    "frames of a stream are held up on their way",
+    "the decision on the next frame that is new; code 30 when none comes in time",
+    "0.9 of the deadline",
+    "the part as it was decided, or NONE, code 30",
+    "by itself",
+)
+def test_what_was_held_up_counts_as_older() -> None:
+    """A frame that comes late, and those that waited behind it, may be as old as that."""
+    cadence = Cadence(0.04)
+    told = []
+    for waited_s in (0.04, 0.04, 0.2, 0.001, 0.001, 0.04):
+        assert cadence.live(waited_s)
+        told.append(cadence.behind_s)
+
+    assert told[:2] == [0.0, 0.0]
+    assert [round(behind_s, 1) for behind_s in told[2:5]] == [0.2, 0.1, 0.1]
+    for _ in range(30):
+        cadence.live(0.04)
+    assert cadence.behind_s < 0.005
+
+
+def test_a_reader_that_was_away_knows_that_frames_waited() -> None:
+    """What lay there when it came back is as old as it was away."""
+    cadence = Cadence(0.04)
+    for _ in range(3):
+        cadence.live(0.04)
+    assert cadence.live(0.001, apart_s=0.24)
+    assert round(cadence.behind_s, 2) == 0.2
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.02, 0.03, 0.05, 0.06, 0.08]), min_size=10, max_size=200),
+    st.floats(0.02, 0.2),
+)
+def test_a_stream_that_stutters_never_grows_old(waits: list[float], period_s: float) -> None:
+    """Frames in pairs, left out, or at another rate than told: a bounded delay, soon forgiven."""
+    cadence = Cadence(period_s)
+    for waited_s in waits:
+        cadence.live(waited_s)
+    for _ in range(80):
+        cadence.live(0.04)
+
+    assert cadence.behind_s < 0.005
+
+
 def test_a_slow_stream_is_learnt() -> None:
     """A camera of one frame a second is live once its pace is known."""
     cadence = Cadence()
