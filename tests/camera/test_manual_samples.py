@@ -87,6 +87,13 @@ def test_good_parts_pass_and_others_do_not(wired: Wired) -> None:
     assert wired.line.station.last_answered().n == 2
 
 
+@pytest.mark.failsafe(
+    "the PLC restarts, and somebody's result still stands",
+    "the manual's block puts it away; it passes nothing",
+    "a few scans",
+    "nothing",
+    "by itself",
+)
 def test_what_was_left_from_before_is_put_away(wired: Wired) -> None:
     """Somebody's good result stands in the registers as the PLC starts: it passes nothing."""
     wired.line.fire(4711, part="OTHER")
@@ -95,6 +102,13 @@ def test_what_was_left_from_before_is_put_away(wired: Wired) -> None:
     assert wired.line.station.last_answered().part == "MINE"
 
 
+@pytest.mark.failsafe(
+    "an answer comes after the PLC's own timer",
+    "the manual's block has rejected the part with code 23, and puts the late result away",
+    "400 ms",
+    "the part as it was decided",
+    "with the next part",
+)
 def test_an_answer_after_the_plcs_own_timer_is_a_reject(wired: Wired) -> None:
     """The part is given up with code 23, its late result is put away, the next part is judged."""
     go_on = threading.Event()

@@ -221,6 +221,13 @@ def test_a_json_body_fires_what_it_says_or_nothing(
         assert shared_line.station.shift.total == total
 
 
+@pytest.mark.failsafe(
+    "a request could be read in two ways",
+    "code 70, or 400; nothing is fired",
+    "at once",
+    "nothing",
+    "by itself",
+)
 @pytest.mark.parametrize(
     ("head", "body", "statuses"),
     [
