@@ -13,6 +13,7 @@ from camera.capture import Capture
 from camera.control import Control
 from camera.entry import record_expired
 from camera.gpio import ChipPort, Gpio, Pins
+from camera.health import Doctor
 from camera.line import Line
 from camera.loader import MAX_PRELOADED, JobShelf
 from camera.plc.access import networks
@@ -56,11 +57,13 @@ class Assembly:
         data_dir = settings.data_dir
         self.camera = camera
         database_path = data_dir / "records.db"
+        self.doctor = Doctor()
         self.archive, self.ledger = archive_and_ledger(
             data_dir,
             name,
             settings.data,
             sharers=len(settings.cameras) + 1,
+            chore=self.doctor.look,
         )
         sharers = len(settings.cameras) + 1
         slot = list(settings.cameras).index(name) + 1
@@ -87,6 +90,7 @@ class Assembly:
             station=self.station,
             recorder=self.recorder,
             archive=self.archive,
+            doctor=self.doctor,
             written=self.ledger.to_json,
             load=shelf.load,
             stamp=shelf.stamp,

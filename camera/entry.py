@@ -24,8 +24,19 @@ def inspection_of(
     found: Found,
     *,
     ms: float,
+    warning: Code = Code.FINE,
 ) -> Inspection:
-    """The record of a shot that was looked at; `ms` from the trigger to the decision."""
+    """The record of a shot that was looked at.
+
+    Args:
+        camera: The camera's name.
+        shot: The trigger.
+        loaded: The job it was judged by.
+        stopwatch: Its laps.
+        found: What was seen.
+        ms: From the trigger to the decision.
+        warning: What was not in order meanwhile.
+    """
     prediction = found.prediction or Prediction(score=0.0)
     exposed_at = found.frame.captured_at if found.frame else shot.deadline.started_at
     return Inspection(
@@ -50,6 +61,7 @@ def inspection_of(
         test=shot.test,
         request_id=shot.request_id,
         findings=Findings.of(prediction),
+        warning=warning,
     )
 
 

@@ -1,16 +1,12 @@
-"""What the machine itself has to say: how hot it is, and whether its clock can be believed."""
+"""What the machine itself has to say to the line, and through it to the PLC."""
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
-from edge_app.clock import clock_is_kept
-
-HOT_C = 80.0
-"""A Raspberry Pi slows its clock down from here on: answers begin to come late."""
+from edge_app.vitals import Sensors, Vitals
 
 EVERY_S = 5.0
 
@@ -18,51 +14,39 @@ UNSYNCHRONISED, NTP = 0, 1
 """Values of the PLC's clock register; 2 (PTP) can't be told from NTP by the kernel's state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The machine at one moment.
+class Reads(Protocol):
+    """Looks at the machine."""
 
-    Args:
-        temperature_c: The hottest sensor; 0 where there is none.
-        clock: `UNSYNCHRONISED` or `NTP`.
-    """
-
-    temperature_c: float = 0.0
-    clock: int = UNSYNCHRONISED
-
-    @property
-    def hot(self) -> bool:
-        """Whether heat is about to slow the machine down."""
-        return self.temperature_c >= HOT_C
+    def read(self) -> Vitals: ...  # noqa: D102 - see Sensors
 
 
 class Doctor:
     """Reads the machine's state, at most every few seconds.
 
     Args:
-        sensors: Where the kernel shows its sensors.
+        sensors: What it reads.
     """
 
-    def __init__(self, sensors: Path = Path("/sys/class/thermal")) -> None:
-        self._sensors = sensors
+    def __init__(self, sensors: Reads | None = None) -> None:
+        self._sensors: Reads = sensors or Sensors()
         self._lock = threading.Lock()
         self._read_at = float("-inf")
-        self._health = Health()
+        self._vitals = Vitals()
 
-    def health(self) -> Health:
-        """The machine's state, a few seconds old at most."""
+    def look(self) -> Vitals:
+        """The machine's state, a few seconds old at most; a sensor may take its time."""
         with self._lock:
             if time.monotonic() - self._read_at >= EVERY_S:
-                clock = NTP if clock_is_kept() else UNSYNCHRONISED
-                self._health = Health(self._temperature_c(), clock)
+                self._vitals = self._sensors.read()
                 self._read_at = time.monotonic()
-            return self._health
+            return self._vitals
 
-    def _temperature_c(self) -> float:
-        found = [0.0]
-        for sensor in self._sensors.glob("thermal_zone*/temp"):
-            try:
-                found.append(int(sensor.read_text()) / 1000)
-            except (OSError, ValueError):  # some sensors answer only at times
-                continue
-        return max(found)
+    @property
+    def known(self) -> Vitals:
+        """What was seen last, at once: for the inspection loop, which waits for no sensor."""
+        return self._vitals
+
+    @property
+    def clock(self) -> int:
+        """`UNSYNCHRONISED` or `NTP`, for the PLC."""
+        return NTP if self.known.clock_kept else UNSYNCHRONISED

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from camera.capture import Capture
 from camera.entry import inspection_of
-from camera.health import UNSYNCHRONISED, Doctor
+from camera.health import Doctor
 from camera.latency import Latency
 from camera.loader import LoadedJob, Loader
 from camera.look import Eye, Found
@@ -147,10 +147,10 @@ class Line:
         """The gravest of what is not in order but does not keep the line from judging."""
         if self.recorder.failing or self.archive.failing or self.archive.exhausted:
             return Code.STORAGE
-        health = self.doctor.health()
-        if health.hot:
+        vitals = self.doctor.known
+        if vitals.strained:
             return Code.HOT
-        return Code.CLOCK if health.clock == UNSYNCHRONISED else Code.FINE
+        return Code.CLOCK if vitals.clock_kept is False else Code.FINE
 
     @property
     def stopping(self) -> bool:
@@ -282,7 +282,9 @@ class Line:
         """Record, then answer; past its share of the budget the answer goes first."""
         stopwatch.lap("rest")
         ms = shot.deadline.used_ms()
-        inspection = inspection_of(self.name, shot, self.loaded, stopwatch, found, ms=ms)
+        inspection = inspection_of(
+            self.name, shot, self.loaded, stopwatch, found, ms=ms, warning=self.warning
+        )
         if found.image is not None:
             self._keep_picture(shot, found.image, found.verdict.decision)
             if self.archive.wants(found.verdict.decision):

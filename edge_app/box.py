@@ -10,7 +10,7 @@ from typing import Any
 
 SYS = Path("/sys")
 
-PI_THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
+PI_THROTTLED = "devices/platform/soc*/*firmware/get_throttled"
 PI_BITS = {
     0: "under-voltage",
     1: "frequency capped",
@@ -69,10 +69,19 @@ def throttle_count(sys: Path = SYS) -> int | None:
     return sum(known) if known else None
 
 
+def pi_word(sys: Path = SYS) -> int | None:
+    """The Raspberry Pi firmware's own word, see `PI_BITS`; None on other machines."""
+    for path in sys.glob(PI_THROTTLED):
+        try:
+            return int(_text(path), 16)
+        except ValueError:
+            continue
+    return None
+
+
 def _throttled(sys: Path) -> tuple[str, bool]:
-    text = _text(sys / PI_THROTTLED)
-    if text:
-        word = int(text, 16)
+    word = pi_word(sys)
+    if word is not None:
         return ", ".join(said for bit, said in PI_BITS.items() if word >> bit & 1), True
     return "", throttle_count(sys) is not None
 

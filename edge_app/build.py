@@ -10,6 +10,7 @@ from flask import Flask
 from edge_app.access import Access
 from edge_app.config import Settings
 from edge_app.crew import Crew
+from edge_app.disk import Disk
 from edge_app.door import Door
 from edge_app.engines import Engines, Load
 from edge_app.inference.bundle import ModelBundle
@@ -27,9 +28,11 @@ from edge_app.records.recorder import Recorder
 from edge_app.records.retention import Retention
 from edge_app.room import Room
 from edge_app.status import AppStatus
+from edge_app.surroundings import Surroundings
 from edge_app.tally import Tally
 from edge_app.upload import CAMERA
 from edge_app.uploads import Uploads
+from edge_app.vitals import Sensors
 from edge_app.web.factory import create_app
 
 CREW = 3
@@ -117,13 +120,15 @@ def build(settings: Settings) -> Parts:
         max_pixels=int(settings.app.max_megapixels * 1_000_000),
     )
     lines = Lines(settings.socket_dir, list(settings.cameras))
-    metrics, access = Metrics(uploads, lines, data_dir), Access(data_dir)
+    surroundings = Surroundings(Disk(data_dir, settings.data.card_endurance_tb), Sensors())
+    status = AppStatus(uploads, lines, surroundings, ledger, data_dir)
+    metrics, access = Metrics(uploads, lines, surroundings, ledger, data_dir), Access(data_dir)
     uploads.watch(tally.count, metrics.inspected)
     recent = RecentLog()
     app = create_app(
         uploads=uploads,
         lines=lines,
-        status=AppStatus(uploads, lines, data_dir),
+        status=status,
         tally=tally,
         metrics=metrics,
         access=access,

@@ -91,6 +91,13 @@ class DataSettings:
         low=0,
         high=10_000_000,
     )
+    card_endurance_tb: float = setting(
+        0,
+        "Terabytes that card or disk may be written in its life (TBW on its data sheet): the "
+        "page then tells how many years that is. 0: not known.",
+        low=0,
+        high=1_000_000,
+    )
     keep_ok_one_in: int = setting(
         10,
         "One in N pictures of OK parts is kept (0: none); all others always.",

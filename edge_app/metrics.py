@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -16,10 +15,11 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge_app.box import read_heat
 from edge_app.lines import Lines
 from edge_app.records.damage import set_aside_before
 from edge_app.records.inspection import Inspection
+from edge_app.records.ledger import Ledger
+from edge_app.surroundings import Surroundings
 from edge_app.uploads import Uploads
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
@@ -34,10 +34,19 @@ class Metrics:
     Args:
         uploads: Uploads, their door, recorder and archive.
         lines: The lines, as last heard.
-        data_dir: Whose disk is looked at.
+        surroundings: The computer itself.
+        ledger: What the app writes.
+        data_dir: Where the records are.
     """
 
-    def __init__(self, uploads: Uploads, lines: Lines, data_dir: Path) -> None:
+    def __init__(
+        self,
+        uploads: Uploads,
+        lines: Lines,
+        surroundings: Surroundings,
+        ledger: Ledger,
+        data_dir: Path,
+    ) -> None:
         # A second series for each counter, which nobody looks at.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._registry = CollectorRegistry(auto_describe=True)
@@ -74,7 +83,7 @@ class Metrics:
             ["verdict", "code"],
             registry=self._registry,
         )
-        self._registry.register(_LookedUp(uploads, lines, data_dir))
+        self._registry.register(_LookedUp(uploads, lines, surroundings, ledger, data_dir))
 
     def answered(self, dialect: str, status: int, spent_s: float) -> None:
         """Count one answered request."""
@@ -96,9 +105,18 @@ class Metrics:
 class _LookedUp(Collector):
     """What others know already is asked of them, not counted twice."""
 
-    def __init__(self, uploads: Uploads, lines: Lines, data_dir: Path) -> None:
+    def __init__(
+        self,
+        uploads: Uploads,
+        lines: Lines,
+        surroundings: Surroundings,
+        ledger: Ledger,
+        data_dir: Path,
+    ) -> None:
         self._uploads = uploads
         self._lines = lines
+        self._surroundings = surroundings
+        self._ledger = ledger
         self._data_dir = data_dir
 
     def describe(self) -> Iterable[Metric]:
@@ -109,6 +127,7 @@ class _LookedUp(Collector):
         """Look everything up."""
         yield from self._app()
         yield from self._box()
+        yield self._written()
         yield from self._line_verdicts()
         for name, what, look in LINE_GAUGES:
             gauge = GaugeMetricFamily(name, what, labels=["camera"])
@@ -144,14 +163,32 @@ class _LookedUp(Collector):
         yield lost
 
     def _box(self) -> Iterator[Metric]:
-        heat = read_heat()
-        if heat.celsius is not None:
-            yield _gauge("lineside_temperature_celsius", "The hottest sensor.", heat.celsius)
-        if heat.readable:
-            yield _gauge("lineside_throttled", "Whether it had to slow down.", bool(heat.throttled))
-        free = _free_bytes(self._data_dir)
-        if free is not None:
-            yield _gauge("lineside_disk_free_bytes", "Free disk for records and pictures.", free)
+        box = self._surroundings.to_json()
+        # A machine that can't be slowed down, or does not tell, has nothing to be watched.
+        for name, what, key in BOX_GAUGES:
+            if box[key] is not None:
+                yield _gauge(name, what, box[key])
+        if box["written_bytes"] is not None:
+            written = CounterMetricFamily(
+                "lineside_disk_written_bytes", "All that was written to the disk since its start."
+            )
+            written.add_metric([], box["written_bytes"])
+            yield written
+
+    def _written(self) -> Metric:
+        counts = CounterMetricFamily(
+            "lineside_written_bytes",
+            "What programs wrote since their start, by purpose; kernel: its own count of all.",
+            labels=["program", "purpose"],
+        )
+        accounts: dict[str, object] = {"app": self._ledger.to_json()}
+        for camera in self._lines.names:
+            accounts[camera] = self._lines.state(camera).status.get("written")
+        for program, account in accounts.items():
+            since_start = account.get("since_start") if isinstance(account, dict) else None
+            for purpose, count in (since_start or {}).items():
+                counts.add_metric([program, purpose], count)
+        return counts
 
     def _line_verdicts(self) -> Iterator[Metric]:
         counts = CounterMetricFamily(
@@ -215,6 +252,11 @@ LINE_GAUGES: tuple[tuple[str, str, Callable[[dict[str, object]], float | None]],
         lambda state: _inside(state, "status", "records", "waiting"),
     ),
     (
+        "lineside_line_warning",
+        "The PLC's warning code: 50 storage, 51 hot or short of power, 52 clock; 0 none.",
+        lambda state: _inside(state, "status", "warning"),
+    ),
+    (
         "lineside_line_reconnects",
         "How often the camera had to be opened again.",
         lambda state: _inside(state, "status", "source", "reconnects"),
@@ -223,12 +265,19 @@ LINE_GAUGES: tuple[tuple[str, str, Callable[[dict[str, object]], float | None]],
 """Name, help and where it stands in a line's state."""
 
 
+BOX_GAUGES = (
+    ("lineside_temperature_celsius", "The hottest sensor.", "celsius"),
+    ("lineside_throttled", "Whether something slows the processor down now.", "throttled"),
+    ("lineside_under_voltage", "Whether the supply is too weak now.", "under_voltage"),
+    ("lineside_clock_synchronised", "Whether somebody keeps the clock right.", "clock_kept"),
+    ("lineside_memory_free_bytes", "What programs can still get.", "memory_free_bytes"),
+    ("lineside_memory_bytes", "All memory.", "memory_bytes"),
+    ("lineside_disk_free_bytes", "Free disk for records and pictures.", "free_bytes"),
+    ("lineside_disk_bytes", "The whole disk.", "total_bytes"),
+    ("lineside_card_years", "How long the card lives at the present rate.", "card_years"),
+)
+"""Name, help and where it stands in what is told of the computer."""
+
+
 def _gauge(name: str, what: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, what, value=float(value))
-
-
-def _free_bytes(folder: Path) -> int | None:
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return None

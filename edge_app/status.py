@@ -10,6 +10,8 @@ from typing import Any
 from edge_app.inference.interpreter import installed_runtimes
 from edge_app.lines import Lines
 from edge_app.records.damage import notice
+from edge_app.records.ledger import Ledger
+from edge_app.surroundings import Surroundings
 from edge_app.uploads import Uploads
 
 
@@ -19,12 +21,23 @@ class AppStatus:
     Args:
         uploads: The app's own work.
         lines: The lines, as last heard.
+        surroundings: The computer itself.
+        ledger: What the app writes.
         data_dir: Where the records are.
     """
 
-    def __init__(self, uploads: Uploads, lines: Lines, data_dir: Path) -> None:
+    def __init__(
+        self,
+        uploads: Uploads,
+        lines: Lines,
+        surroundings: Surroundings,
+        ledger: Ledger,
+        data_dir: Path,
+    ) -> None:
         self._uploads = uploads
         self._lines = lines
+        self.surroundings = surroundings
+        self._ledger = ledger
         self._data_dir = data_dir
         self._started_at = time.monotonic()
         self.version = importlib.metadata.version("lineside")
@@ -75,5 +88,12 @@ class AppStatus:
                 }
                 for loaded in self._uploads.engines.loaded()
             ],
+            "box": self.surroundings.to_json(),
+            "pictures": {
+                "failing": self._uploads.archive.failing,
+                "limited": self._uploads.archive.limited,
+                "kept_bytes": self._uploads.archive.kept_bytes,
+            },
+            "written": self._ledger.to_json(),
             "lines": {name: self._lines.state(name).to_json() for name in self._lines.names},
         }

@@ -17,7 +17,6 @@ ALLOWED = {
     "convert": ("convert", "edge_app.inference"),
     "camera": (
         "camera",
-        "edge_app.clock",
         "edge_app.config",
         "edge_app.in_use",
         "edge_app.notify",
@@ -26,6 +25,7 @@ ALLOWED = {
         "edge_app.models",
         "edge_app.jobs",
         "edge_app.records",
+        "edge_app.vitals",
     ),
     "edge_app.inference": ("edge_app.inference",),
     "edge_app": ("edge_app",),

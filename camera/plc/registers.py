@@ -103,7 +103,7 @@ def input_registers(line: Line, handshake: Handshake) -> list[int]:
             *_counters(line),
             *_machine(line),
             *_exposure(result.exposed_at),
-            *(line.doctor.health().clock, 0, 0, 0, 0),
+            *(line.doctor.clock, 0, 0, 0, 0),
             *_text(result.part),
             *_text(result.label),
         ]
@@ -117,7 +117,7 @@ def _counters(line: Line) -> list[int]:
 
 def _machine(line: Line) -> list[int]:
     spent = line.latency.percentiles()
-    tenths = round(max(0.0, line.doctor.health().temperature_c) * 10)
+    tenths = round(max(0.0, line.doctor.known.celsius or 0.0) * 10)
     return [*(min(round(spent[name]), U16) for name in ("max", "mean", "p99")), min(tenths, U16)]
 
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from edge_app.box import read_heat
 from edge_app.care.device import Device
 from edge_app.care.finding import Finding, fault, ok, warning
-from edge_app.clock import clock_is_kept
+from edge_app.clock import clock_is_kept, kernel_clock
 from edge_app.in_use import restore_is_cut_off
 from edge_app.records.damage import notice
 from edge_app.secret import redacted
+from edge_app.vitals import HOT_C
 
 WRITES = 7
 FULL_MB = 100
 LEAST_FILES = 1000
-HOT_C = 80.0
 LEAST_MEMORY_MB, SCARCE_MEMORY_MB = 60, 150
 RECORD_SHARE = 0.1
 """Of a part's budget: so long its answer waits for the record."""
@@ -107,7 +107,7 @@ def clock(device: Device) -> Iterator[Finding]:
     """Does somebody keep the clock? Deadlines don't need it; records do."""
     del device
     now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
-    if clock_is_kept():
+    if clock_is_kept(kernel=kernel_clock()):
         yield ok("clock", f"{now}, synchronised")
         return
     todo = "timedatectl set-ntp true, with a time server that the device can reach"

@@ -155,8 +155,9 @@ class Archive:
         self._written_bytes += len(content)
 
     def _tidy(self) -> None:
-        self._ring.expire()
+        # First: a disk that refuses to remove files is no reason not to look at the machine.
         self._chore()
+        self._ring.expire()
         if (limited := self.limited) != self._limited:
             log.warning("%s", limited or "all pictures that are asked for are kept again")
             self._limited = limited

@@ -23,6 +23,7 @@ def archive_and_ledger(
     *,
     sharers: int,
     models: Callable[[], int] = lambda: 0,
+    chore: Callable[[], object] = lambda: None,
 ) -> tuple[Archive, Ledger]:
     """Make both.
 
@@ -32,7 +33,13 @@ def archive_and_ledger(
         limits: For the whole device.
         sharers: Archives that share the bytes evenly: one for each camera, one for the uploads.
         models: Bytes of model files that the program wrote.
+        chore: See `Archive`.
     """
+
+    def tidy() -> None:
+        chore()
+        ledger.look()
+
     archive = Archive(
         data_dir / "images" / name,
         max_bytes=limits.images_max_mb * MB // sharers,
@@ -44,7 +51,7 @@ def archive_and_ledger(
             limits.images_day_max_mb * MB // sharers,
             lambda: ledger.today("pictures"),
         ),
-        chore=lambda: ledger.look(),  # noqa: PLW0108 - it is made below
+        chore=tidy,
     )
     ledger = Ledger(
         data_dir / "written" / f"{name}.json",

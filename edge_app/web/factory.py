@@ -88,5 +88,7 @@ def create_app(
     app.register_blueprint(models_blueprint(uploads.engines, lines, audit))
     app.register_blueprint(prometheus_blueprint(metrics))
     app.register_blueprint(openapi_blueprint(status.version))
-    app.register_blueprint(page_blueprint(lines, data_dir, settings.open_access))
+    app.register_blueprint(
+        page_blueprint(lines, data_dir, settings.open_access, status.surroundings)
+    )
     return app

@@ -12,7 +12,7 @@ from edge_app.lines import Lines
 from edge_app.records.damage import notice, report
 from edge_app.records.database import Database
 from edge_app.records.inspection import Inspection
-from edge_app.web.surroundings import Surroundings
+from edge_app.surroundings import Surroundings
 
 KEPT = 120
 """Inspections a live view can show: the filmstrip and the latency chart."""
@@ -29,12 +29,13 @@ class Feed:
     Args:
         lines: The lines, as last heard.
         data_dir: Where the records are.
+        surroundings: The computer itself.
     """
 
-    def __init__(self, lines: Lines, data_dir: Path) -> None:
+    def __init__(self, lines: Lines, data_dir: Path, surroundings: Surroundings) -> None:
         self._lines = lines
         self._database_path = data_dir / "records.db"
-        self.surroundings = Surroundings(data_dir)
+        self.surroundings = surroundings
         self._lock = threading.Lock()
         self._newest: dict[str, tuple[float, list[Inspection]]] = {}
         self._failing = ""

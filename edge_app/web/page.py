@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from edge_app.access import ROLES
 from edge_app.lines import Lines
+from edge_app.surroundings import Surroundings
 from edge_app.web.feed import Feed
 from edge_app.web.live import live_routes, preview_route
 from edge_app.web.modules import Modules
@@ -45,12 +46,14 @@ VIEWS = (
 YEAR_S = 365 * 24 * 3600
 
 
-def page_blueprint(lines: Lines, data_dir: Path, open_access: str) -> Blueprint:
+def page_blueprint(
+    lines: Lines, data_dir: Path, open_access: str, surroundings: Surroundings
+) -> Blueprint:
     """Routes of the page."""
     blueprint = Blueprint("page", __name__)
     words = Words(WORDS_PATH)
     modules = Modules(WORDS_PATH.parent)
-    feed = Feed(lines, data_dir)
+    feed = Feed(lines, data_dir, surroundings)
 
     @blueprint.context_processor
     def context() -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 
 from camera.capture import Capture
 from camera.frame import Frame
+from camera.health import Doctor
 from camera.plc.http import line_status
 from camera.plc.record import PlcDecision, Status
 from camera.sources import SourceLost
@@ -23,6 +24,7 @@ from edge_app.inference.judge import Code, Decision
 from edge_app.inference.preprocess import Roi
 from edge_app.models import StoreError
 from edge_app.records.inspection import Inspection
+from edge_app.vitals import Vitals
 
 BRIGHT = np.full((48, 64, 3), 220, np.uint8)
 DARK = np.full((48, 64, 3), 10, np.uint8)
@@ -651,6 +653,43 @@ def test_a_disk_without_room_costs_pictures_only(
 
     assert Status(line.ask("/plc/status").status) & Status.WARNING
     assert line.line.warning is Code.STORAGE
+
+
+class Machine:
+    """Stands for the sensors of the machine."""
+
+    def __init__(self, vitals: Vitals) -> None:
+        self._vitals = vitals
+
+    def read(self) -> Vitals:
+        """As a test wants it."""
+        return self._vitals
+
+
+@pytest.mark.parametrize(
+    ("vitals", "warning"),
+    [
+        (Vitals(celsius=85.0, clock_kept=True), Code.HOT),
+        (Vitals(slowed="under-voltage", under_voltage=True), Code.HOT),
+        (Vitals(celsius=40.0, clock_kept=False), Code.CLOCK),
+        (Vitals(celsius=40.0, clock_kept=True), Code.FINE),
+        (Vitals(), Code.FINE),
+    ],
+)
+def test_the_machines_state_is_in_the_record(
+    rig: Callable[..., Any], vitals: Vitals, warning: Code
+) -> None:
+    """Heat, power and clock warn in the record and the PLC's status; the decision stands."""
+    doctor = Doctor(Machine(vitals))
+    doctor.look()
+    line = rig(doctor=doctor).start()
+
+    record = line.fire(1)
+
+    assert record.decision is PlcDecision.OK
+    assert recorded(line, record.id).warning is warning
+    warns = bool(Status(line.ask("/plc/status").status) & Status.WARNING)
+    assert warns is (warning is not Code.FINE)
 
 
 @pytest.mark.failsafe(

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from edge_app.access import Access
 from edge_app.config import AppSettings
 from edge_app.crew import Crew
+from edge_app.disk import Disk
 from edge_app.door import Door
 from edge_app.engines import Engines
 from edge_app.inference.acceptance import Proof
@@ -34,12 +35,15 @@ from edge_app.records.archive import Archive
 from edge_app.records.database import Database
 from edge_app.records.ids import Ids, leaser
 from edge_app.records.inspection import Inspection
+from edge_app.records.ledger import Ledger
 from edge_app.records.recorder import Recorder
 from edge_app.room import Room
 from edge_app.status import AppStatus
+from edge_app.surroundings import Surroundings
 from edge_app.tally import Tally
 from edge_app.upload import CAMERA
 from edge_app.uploads import Uploads
+from edge_app.vitals import Sensors
 from edge_app.web.factory import create_app
 
 SIDE = 8
@@ -113,6 +117,7 @@ class Device:
         settings: Of the app.
         cameras: Names of its cameras; nobody answers on their sockets unless a test does.
         models_bytes: Memory for its models.
+        sensors: Of the machine; this one's by default.
     """
 
     def __init__(
@@ -121,6 +126,7 @@ class Device:
         settings: AppSettings | None = None,
         cameras: tuple[str, ...] = (),
         models_bytes: int = 256_000_000,
+        sensors: Sensors | None = None,
     ) -> None:
         self.data_dir = data_dir
         # A busy machine must not make tests fail that are not about time.
@@ -151,12 +157,15 @@ class Device:
         self.access = Access(data_dir)
         self.recent = RecentLog()
         self.lines = Lines(data_dir / "run", list(cameras))
-        self.metrics = Metrics(self.uploads, self.lines, data_dir)
+        surroundings = Surroundings(Disk(data_dir, 30), sensors or Sensors())
+        archive = self.uploads.archive
+        ledger = Ledger(data_dir / "written.json", {"pictures": lambda: archive.written_bytes})
+        self.metrics = Metrics(self.uploads, self.lines, surroundings, ledger, data_dir)
         self.uploads.watch(self.seen.append, self.tally.count, self.metrics.inspected)
         self.app = create_app(
             uploads=self.uploads,
             lines=self.lines,
-            status=AppStatus(self.uploads, self.lines, data_dir),
+            status=AppStatus(self.uploads, self.lines, surroundings, ledger, data_dir),
             tally=self.tally,
             metrics=self.metrics,
             access=self.access,

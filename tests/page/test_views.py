@@ -218,6 +218,8 @@ def test_the_system_view_tells_what_is_wrong(look: Any, station: Station) -> Non
     station.line.changes = {
         "records": {"failing": "the disk is full", "waiting": 3, "lost": 0},
         "warning": 51,
+        "pictures": {"failing": "", "limited": "20 MB of pictures today", "kept_bytes": 0},
+        "written": {"today": {"pictures": 21_400_000, "records": 3_000_000}},
     }
     page = look().open("/system")
 
@@ -225,6 +227,8 @@ def test_the_system_view_tells_what_is_wrong(look: Any, station: Station) -> Non
     expect(bad.filter(has_text="the disk is full")).to_have_count(1)
     warned = page.locator("#health [data-state=warn]")
     expect(warned.filter(has_text="the device is hot")).to_have_count(1)
+    expect(warned.filter(has_text="20 MB of pictures today")).to_have_count(1)
+    expect(page.locator("#health")).to_contain_text("pictures 21.4, records 3.0")
 
 
 @pytest.mark.parametrize("path", ["/records", "/try", "/models", "/jobs", "/system"])

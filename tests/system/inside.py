@@ -27,6 +27,8 @@ FACTS = (
     serving.the_command_knows_the_device,
     serving.the_journal_has_fields,
     serving.the_fast_kernels_are_in_use,
+    serving.the_machine_can_be_looked_at,
+    serving.the_journal_spares_the_card,
     serving.the_units_are_closed,
     serving.secrets_reach_only_the_programs,
     serving.the_line_comes_first,

@@ -118,6 +118,26 @@ def the_fast_kernels_are_in_use() -> str:
     return found[-1]
 
 
+def the_machine_can_be_looked_at() -> str:
+    """Inside the hardened units clock, memory, disk and the kernel's account can be read."""
+    status = json.loads(run("curl", "-fsS", "http://127.0.0.1:8080/api/v1/status"))
+    box, line = status["box"], status["lines"]["cam1"]["status"]
+    for name in ("clock_kept", "memory_free_bytes", "memory_bytes", "free_bytes"):
+        assert box[name] is not None, (name, box)
+    for account in (status["written"], line["written"]):
+        assert account["since_start"]["kernel"] >= 0, account
+    assert line["written"]["since_start"]["records"] > 0, line["written"]
+    return f"clock kept: {box['clock_kept']}, written by the line: {line['written']['since_start']}"
+
+
+def the_journal_spares_the_card() -> str:
+    """Its bounds are installed and in force."""
+    said = run("systemd-analyze", "cat-config", "systemd/journald.conf")
+    assert "SyncIntervalSec=10min" in said, said
+    assert shown("systemd-journald.service", "ActiveState") == "active"
+    return "journald.conf.d/lineside.conf"
+
+
 def the_units_are_closed() -> str:
     """The exposure that systemd-analyze counts is below what was promised."""
     found = {}

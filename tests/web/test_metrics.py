@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from device import Device, picture
+from device import Device, picture, until
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -63,6 +63,15 @@ def test_a_name_that_somebody_made_up_makes_no_series(device: Device) -> None:
         sizes.append(len(read(device)))
 
     assert sizes[2] == sizes[-1]
+
+
+def test_what_is_written_is_counted_by_purpose(device: Device) -> None:
+    """So that a plant sees which device wears out its card."""
+    device.client.post("/predict", data=picture())
+    labels = {"program": "app", "purpose": "pictures"}
+    until(lambda: value(device, "lineside_written_bytes_total", **labels) > 0)
+
+    assert value(device, "lineside_disk_bytes") > value(device, "lineside_disk_free_bytes") > 0
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool")

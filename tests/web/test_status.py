@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from device import Device, picture, until
 
+from edge_app.vitals import Sensors
+
 
 class LineDouble(BaseHTTPRequestHandler):
     """Answers on a control socket as a line does."""
@@ -138,6 +140,34 @@ def test_the_status_tells_what_is_live(device: Device) -> None:
     )
     assert document["uploads"]["inside"] == 0
     assert document["uptime_s"] >= 0
+
+
+def test_the_status_tells_how_the_machine_is(data_dir: Path, tmp_path: Path) -> None:
+    """Heat, power, clock, memory and disk, from where the kernel shows them."""
+    zone = tmp_path / "sys/class/thermal/thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "temp").write_text("81500\n")
+    device = Device(data_dir, sensors=Sensors(tmp_path, lambda: False)).start()
+
+    _, document = get(device, "/api/v1/status")
+
+    box = document["box"]
+    assert (box["celsius"], box["strained"], box["clock_kept"]) == (81.5, True, False)
+    assert box["memory_bytes"] is None
+    assert box["free_bytes"] > 0
+    assert device.client.get("/page/box").get_json() == box
+    device.stop()
+
+
+def test_the_status_tells_what_is_written(device: Device) -> None:
+    """By purpose, today and since the start."""
+    device.client.post("/predict", data=picture())
+    until(lambda: get(device, "/api/v1/status")[1]["written"]["today"]["pictures"] > 0)
+
+    _, document = get(device, "/api/v1/status")
+
+    assert document["written"]["since_start"]["pictures"] == document["pictures"]["kept_bytes"]
+    assert document["pictures"]["limited"] == ""
 
 
 def test_a_line_that_is_down_is_told(lined: Device) -> None:

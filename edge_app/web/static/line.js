@@ -12,7 +12,7 @@ import { LivePicture } from "./picture.js";
 import { offerUpload } from "./upload.js";
 import { hideForbidden, may } from "./role.js";
 import { shapeOf } from "./verdict.js";
-import { clock, has, ms, number, percent, span, t, why, words } from "./words.js";
+import { clock, has, ms, number, percent, slowedBy, span, t, why, words } from "./words.js";
 
 const SLOTS = 60;
 const OLD_AFTER_S = 5;
@@ -122,10 +122,10 @@ function drawHead(status) {
 }
 
 function surroundings() {
-  const { celsius, throttled, free_bytes: free } = feed.document.box;
+  const { celsius, slowed, free_bytes: free } = feed.document.box;
   return [
     celsius === null ? "" : `${number(celsius)} °C`,
-    throttled,
+    slowedBy(slowed),
     free === null ? "" : t("system.free", { n: number(free / 1e9, free < 1e10 ? 1 : 0) }),
   ];
 }

@@ -5,7 +5,7 @@ import { byId, h, icon, say } from "./dom.js";
 import { history } from "./history.js";
 import { people } from "./people.js";
 import { may } from "./role.js";
-import { clock, has, ms, number, span, t } from "./words.js";
+import { clock, has, ms, number, slowedBy, span, t } from "./words.js";
 
 const EVERY_MS = 2000;
 
@@ -45,13 +45,42 @@ function appRows(doc, box) {
     row(t("system.uploads"), "note", t("system.refused", { n: number(refused) })),
     row(t("system.runtimes"), "note", Object.entries(doc.runtimes).map(([name, version]) => `${name} ${version}`).join(", ") || String(doc.runtimes)),
     ...boxRows(box),
+    ...wearRows(doc, box),
   ];
 }
 
-function boxRows({ celsius, throttled, free_bytes: free }) {
+function boxRows(box) {
+  const { celsius, slowed, slowed_before: before, under_voltage: weak, clock_kept: clockKept } = box;
   const rows = [];
-  if (celsius !== null) rows.push(row(t("system.heat"), throttled ? "bad" : "good", [`${number(celsius)} °C`, throttled].filter(Boolean).join(" · ")));
-  if (free !== null) rows.push(row(t("system.disk"), "note", t("system.free", { n: number(free / 1e9, 1) })));
+  if (celsius !== null || slowed) {
+    const heat = celsius === null ? "" : `${number(celsius)} °C`;
+    rows.push(row(t("system.heat"), box.strained ? "warn" : "good", [heat, slowedBy(slowed)].filter(Boolean).join(" · ")));
+  }
+  if (weak !== null) rows.push(row(t("system.power"), weak ? "warn" : "good", t(weak ? "slowed.under-voltage" : "system.enough")));
+  if (before) rows.push(row(t("system.before"), "note", slowedBy(before)));
+  if (clockKept !== null) rows.push(row(t("system.clock"), clockKept ? "good" : "warn", t(clockKept ? "system.kept" : "code.52")));
+  if (box.memory_bytes !== null) rows.push(row(t("system.memory"), "note", t("system.of", { n: number(box.memory_free_bytes / 1e9, 1), all: number(box.memory_bytes / 1e9, 1) })));
+  if (box.free_bytes !== null) rows.push(row(t("system.disk"), "note", t("system.of", { n: number(box.free_bytes / 1e9, 1), all: number(box.total_bytes / 1e9, 1) })));
+  return rows;
+}
+
+const PURPOSES = ["pictures", "records", "models", "logs"];
+
+/** What all programs wrote today, and what that means for the card. */
+function wearRows(doc, box) {
+  const lines = Object.values(doc.lines).map(({ status }) => status);
+  const days = [doc, ...lines].map(({ written }) => written?.today ?? {});
+  const said = PURPOSES.map((purpose) => {
+    const bytes = days.reduce((sum, day) => sum + (day[purpose] ?? 0), 0);
+    return `${t(`written.${purpose}`)} ${number(bytes / 1e6, 1)}`;
+  });
+  const rows = [row(t("system.written"), "note", t("system.mb_today", { said: said.join(", ") }))];
+  const limited = [doc, ...lines].map(({ pictures }) => pictures?.limited).filter(Boolean);
+  for (const why of limited) rows.push(row(t("system.pictures"), "warn", why));
+  if (box.written_per_day !== null) {
+    const years = box.card_years === null ? "" : t("system.years", { n: number(box.card_years, 1) });
+    rows.push(row(t("system.card"), "note", [t("system.gb_a_day", { n: number(box.written_per_day / 1e9, 1) }), years].filter(Boolean).join(" · ")));
+  }
   return rows;
 }
 

@@ -55,6 +55,9 @@ export function span(seconds) {
   return t("unit.d", { n: number(seconds / 86400) });
 }
 
+/** What slows the processor down, of the words that the device has for it. */
+export const slowedBy = (words) => (words || "").split(", ").filter(Boolean).map((word) => t(`slowed.${word}`)).join(", ");
+
 const RULES = [
   [/^(.*?), accepted from ([\d.]+%)$/, ([, said, limit]) => [said, "why.accepted.from", { limit }]],
   [/^(.*?), rejected below ([\d.]+%)$/, ([, said, limit]) => [said, "why.rejected.below", { limit }]],
