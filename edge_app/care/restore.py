@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -20,11 +21,14 @@ from edge_app.care.backup import ACCESS, RECORDS, SETTINGS, BackupError, Manifes
 from edge_app.care.rights import as_owner
 from edge_app.care.stage import unpack, verify
 from edge_app.in_use import READY, STAGE, WAIT_S, alone, restore_is_cut_off
-from edge_app.inference.durable import sync_folder, write_durably
+from edge_app.inference.durable import Rights, sync_folder, write_durably
 
 PARTS = ("models", "jobs", ACCESS, RECORDS)
 BESIDE_RECORDS = ("records.db-wal", "records.db-shm")
 """They belong to the old records: beside the new ones they would be taken for theirs."""
+
+SETTINGS_MODE = 0o640
+"""Root's own, and the programs' to read: a camera's password may stand in it."""
 
 STOP_S = 3.0
 """Programs that were told to stop are gone by then; `systemctl stop` waits for the target alone."""
@@ -85,7 +89,7 @@ def finish(data_dir: Path, config: Path, move: Move = os.replace) -> bool:
         raise OSError(f"the restored data can't be put in place in {data_dir}")
     staged = data_dir / STAGE / SETTINGS
     if staged.exists():
-        _write_settings(_read(staged), config)
+        _write_settings(_read(staged), config, data_dir)
     if as_owner(data_dir, lambda: _clean(data_dir)) != 0:
         raise OSError(f"what a restore left in {data_dir} can't be removed")
     return True
@@ -132,14 +136,18 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
-def _write_settings(content: bytes, config: Path) -> None:
-    """Replace the settings file; whom it belongs to and who may read it stays."""
+def _write_settings(content: bytes, config: Path, data_dir: Path) -> None:
     config.parent.mkdir(parents=True, exist_ok=True)
-    former = config.stat() if config.exists() else None
-    write_durably(config, content)
-    if former is not None:
-        os.chown(config, former.st_uid, former.st_gid)
-        config.chmod(former.st_mode & 0o777)
+    write_durably(config, content, _rights(config, data_dir))
+
+
+def _rights(config: Path, data_dir: Path) -> Rights:
+    """Those of the file that is replaced; a new one is for the programs only, as installed."""
+    if config.exists():
+        former = config.stat()
+        return Rights(former.st_uid, former.st_gid, stat.S_IMODE(former.st_mode))
+    group = data_dir.stat().st_gid if os.geteuid() == 0 else os.getegid()
+    return Rights(os.geteuid(), group, SETTINGS_MODE)
 
 
 def _sync(folder: Path) -> None:

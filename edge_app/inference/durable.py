@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 PARTIAL_SUFFIX = ".partial"
 """Ending of a file that is being written; found after a crash, it is rubbish."""
 
 
-def write_durably(path: Path, content: bytes) -> None:
+class Rights(NamedTuple):
+    """Whom a file belongs to, and who may do what with it."""
+
+    uid: int
+    gid: int
+    mode: int
+
+
+def write_durably(path: Path, content: bytes, rights: Rights | None = None) -> None:
     """Put `content` at `path` so that at any moment the old or the whole new file is there.
+
+    Args:
+        path: The file.
+        content: All of it.
+        rights: The file has them before it has its content; None: as any new file.
 
     Raises:
         OSError: The disk is full, read-only or gone; the old file is untouched.
@@ -18,6 +32,9 @@ def write_durably(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
         with partial.open("wb") as file:
+            if rights is not None:
+                os.fchown(file.fileno(), rights.uid, rights.gid)
+                os.fchmod(file.fileno(), rights.mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

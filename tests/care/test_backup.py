@@ -85,6 +85,21 @@ def test_what_was_there_is_replaced_and_the_rest_stays(data: Path, archive: byte
     assert not finish(data, data / "lineside.toml")
 
 
+def test_settings_that_come_anew_are_for_the_programs_only(
+    data: Path, archive: bytes, tmp_path: Path
+) -> None:
+    """A camera's password may stand in them; those that are replaced keep their mode."""
+    old, new = data / "lineside.toml", tmp_path / "etc/lineside.toml"
+    old.chmod(0o604)
+    for config in (old, new):
+        prepare(io.BytesIO(archive), data, "test", settings=True)
+        assert finish(data, config)
+
+    assert old.stat().st_mode & 0o777 == 0o604
+    assert new.stat().st_mode & 0o777 == 0o640
+    assert new.stat().st_gid == data.stat().st_gid
+
+
 class PowerCut(Exception):  # noqa: N818 - it is one
     """The plug is pulled."""
 

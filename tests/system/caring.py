@@ -91,8 +91,8 @@ def a_backup_comes_back() -> str:
     assert BACKUP.stat().st_mode & 0o777 == 0o600
     refused = run("lineside", "restore", str(BACKUP), check=False)
     assert "stop them first" in refused, refused
-    SETTINGS.write_text(SETTINGS.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     run("systemctl", "stop", "lineside.target", "lineside-app.socket")
+    SETTINGS.unlink()  # as on a device that takes another's place
     run("lineside", "restore", str(BACKUP))
     run("systemctl", "start", "lineside.target")
     until(answers, BACK_WITHIN_S)
@@ -124,7 +124,8 @@ def owned() -> str:
     """Nothing of a restore is left, settings are the backup's, data the programs'."""
     assert not (DATA / ".restore").exists()
     assert "# changed" not in SETTINGS.read_text(encoding="utf-8")
-    assert SETTINGS.owner() == "root"
+    assert (SETTINGS.owner(), SETTINGS.group()) == ("root", "lineside")
+    assert SETTINGS.stat().st_mode & 0o777 == 0o640
     strangers = [str(path) for path in DATA.rglob("*") if path.owner() != "lineside"]
     assert not strangers, strangers
     return f"; {sum(1 for path in DATA.rglob('*'))} entries, all of lineside"
