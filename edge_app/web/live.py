@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from edge_app.inference.judge import Limits
+from edge_app.inference.tasks import TaskKind
 from edge_app.lines import Lines
 from edge_app.records.database import Database
 from edge_app.records.query import Query
@@ -60,13 +61,13 @@ def preview_route(blueprint: Blueprint, database_path: Path) -> None:
     @blueprint.post("/page/preview")
     def limits_preview() -> ResponseReturnValue:
         """What the limits in the body would have decided for a job's last parts."""
-        query, limits = _tried(read_json(request))
+        query, limits, kind = _tried(read_json(request))
         try:
             database = Database(database_path)
         except (sqlite3.Error, OSError) as error:
             raise ApiError(503, "no_records", f"the records can't be read: {error}") from error
         try:
-            return jsonify(preview(islice(database.every(query), PREVIEWED), limits))
+            return jsonify(preview(islice(database.every(query), PREVIEWED), limits, kind))
         finally:
             database.close()
 
@@ -82,8 +83,16 @@ def known_camera(lines: Lines, name: str) -> str:
     return name
 
 
-def _tried(document: dict[str, Any]) -> tuple[Query, Limits]:
+def _tried(document: dict[str, Any]) -> tuple[Query, Limits, TaskKind]:
     try:
-        return Query(job=int(document["job"])), Limits.from_json(dict(document["limits"]))
+        limits = Limits.from_json(dict(document["limits"]))
+        return Query(job=int(document["job"])), limits, _kind(document.get("task"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ApiError(400, "bad_limits", f"expected a job and its limits: {error}") from error
+
+
+def _kind(task: object) -> TaskKind:
+    kinds = get_args(TaskKind)
+    if task is None or task in kinds:
+        return cast("TaskKind", task or "classification")
+    raise ValueError(f"task: expected one of {', '.join(kinds)}, got {task!r:.40}")

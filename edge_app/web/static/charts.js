@@ -16,31 +16,34 @@ export function band(scores, limits) {
   return limits.classes?.[likeliest] ?? { accept: limits.accept, reject: limits.reject };
 }
 
-/** A track with its reject, review and accept stretches and the score on it. */
-export function limitBar(scores, limits, label) {
+/** The good labels' score or the anomaly of a part against its limits; null where it has neither. */
+export function limitBar({ scores, label, anomaly }, limits) {
   const score = goodScore(scores, limits);
-  if (score === null) return null;
-  const { accept, reject } = band(scores, limits);
-  const alt = t("limit.alt", {
-    score: percent(score),
-    accept: percent(accept, 0),
-    reject: percent(reject, 0),
-  });
-  const track = h("div", { class: "limit-track" },
-    withShare(h("span", { class: "zone reject" }), "--share", reject),
-    withShare(h("span", { class: "zone review" }), "--share", accept - reject),
-    withShare(h("span", { class: "zone accept" }), "--share", 1 - accept),
-    withShare(h("span", { class: "needle" }), "--at", score));
+  if (score !== null) {
+    const { accept, reject } = band(scores, limits);
+    const alt = t("limit.alt", { score: percent(score), accept: percent(accept, 0), reject: percent(reject, 0) });
+    const said = limits.good.includes(label) ? "" : t("limit.good", { score: percent(score) });
+    return track(score, [reject, accept], ["reject", "review", "accept"], (value) => percent(value, 0), alt, said);
+  }
+  if (!limits?.anomaly || anomaly === null || anomaly === undefined) return null;
+  const { accept, reject } = limits.anomaly;
+  const form = (value) => String(Number(value.toPrecision(3)));
+  const alt = t("limit.anomaly.alt", { score: form(anomaly), accept: form(accept), reject: form(reject) });
+  return track(anomaly, [accept, reject], ["accept", "review", "reject"], form, alt, "", Math.max(reject * 1.25, anomaly * 1.02) || 1);
+}
+
+/** A track with its three stretches and the value on it. */
+function track(value, [first, second], names, form, alt, said, whole = 1) {
+  const shares = [first, second - first, whole - second].map((stretch) => Math.max(0, stretch) / whole);
+  const zones = names.map((name, place) => withShare(h("span", { class: `zone ${name}` }), "--share", shares[place]));
+  const needle = withShare(h("span", { class: "needle" }), "--at", Math.max(0, value) / whole);
   const at = (share, text, kind) => withShare(h("span", { class: kind }, text), "--at", share);
+  const middles = [shares[0] / 2, shares[0] + shares[1] / 2, 1 - shares[2] / 2];
   const ticks = h("div", { class: "limit-ticks" },
-    at(reject, percent(reject, 0), "tick"),
-    at(accept, percent(accept, 0), "tick"),
-    reject > 0.2 ? at(reject / 2, t("limit.reject"), "name") : null,
-    accept - reject > 0.2 ? at((accept + reject) / 2, t("limit.review"), "name") : null,
-    accept < 0.83 ? at((1 + accept) / 2, t("limit.accept"), "name") : null);
-  const said = limits.good.includes(label) ? null
-    : h("p", { class: "limit-score" }, t("limit.good", { score: percent(score) }));
-  return h("div", { class: "limit-bar", role: "img", "aria-label": alt }, said, track, ticks);
+    ...[first, second].map((edge) => at(edge / whole, form(edge), "tick")),
+    ...names.map((name, place) => (shares[place] > 0.19 ? at(middles[place], t(`limit.${name}`), "name") : null)));
+  return h("div", { class: "limit-bar", role: "img", "aria-label": alt },
+    said ? h("p", { class: "limit-score" }, said) : null, h("div", { class: "limit-track" }, ...zones, needle), ticks);
 }
 
 /** Scores as bars, best first. */

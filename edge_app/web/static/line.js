@@ -209,7 +209,7 @@ function drawReason({ inspection, age }) {
   if (key !== reasonFor) {
     reasonFor = key;
     const limits = feed.status?.limits;
-    const bar = limits ? limitBar(inspection.scores, limits, inspection.label) : null;
+    const bar = limits ? limitBar(inspection, limits) : null;
     byId("why").replaceChildren(...reasonLines(inspection, bar !== null));
     byId("limits").replaceChildren(...(bar ? [bar] : []));
     facts.replaceChildren(...factList(inspection));
@@ -220,10 +220,9 @@ function drawReason({ inspection, age }) {
 
 function reasonLines(inspection, hasBar) {
   const { found, limit } = why(inspection.reason, inspection.code);
-  if (inspection.code) return [h("b", {}, found), h("span", {}, limit)];
-  if (!inspection.label) return [h("b", {}, found), h("span", {}, limit)];
-  const told = [h("b", {}, words(inspection.label)), h("b", { class: "score" }, percent(inspection.score))];
-  return hasBar ? told : [...told, h("span", {}, limit)];
+  if (inspection.code || !hasBar) return [h("b", {}, found), h("span", {}, limit)];
+  if (!inspection.label) return [h("b", {}, found)];
+  return [h("b", {}, words(inspection.label)), h("b", { class: "score" }, percent(inspection.score))];
 }
 
 function factList(inspection) {

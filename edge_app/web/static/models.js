@@ -76,8 +76,9 @@ function about(model) {
   return h("dl", { class: "table" }, ...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
-const limitsOf = ({ good, accept, reject }) =>
-  t("limits.said", { good: good.map(words).join(", "), accept: percent(accept, 0), reject: percent(reject, 0) });
+const limitsOf = ({ good, accept, reject, counts = [] }) => (good.length
+  ? t("limits.said", { good: good.map(words).join(", "), accept: percent(accept, 0), reject: percent(reject, 0) })
+  : counts.map(({ label, least, most }) => `${words(label)}: ${least === most ? least : `${least}–${most}`}`).join(", "));
 
 /** What the converter proved before the file left its workstation; runtimes that agree together. */
 function comparison({ runtimes = {}, reference = "" }) {

@@ -66,15 +66,31 @@ const RULES = [
   [/^(.*?), rejected from (\S+)$/, ([, said, limit]) => [said, "why.rejected.from", { limit }]],
 ];
 
+/** What was found, in the device's words, and the key of the same in the reader's. */
+const FOUND = [
+  [/^anomaly (\S+)$/, "why.anomaly", ["score"]],
+  [/^(.+) covers (\S+)$/, "why.covers", ["label", "share"]],
+  [/^(\S+) of the picture reaches (\S+)$/, "why.reaches", ["share", "level"]],
+  [/^(\d+(?: to \d+)?) (.+), expected (\d+(?: to \d+)?)$/, "why.count", ["found", "label", "wanted"]],
+];
+
+function told(text) {
+  for (const [pattern, key, names] of FOUND) {
+    const found = pattern.exec(text);
+    if (found) return t(key, Object.fromEntries(names.map((name, place) => [name, found[place + 1].replace(/^(\d+) to (\d+)$/, "$1–$2")])));
+  }
+  return text.replace(/\bgood ([\d.]+%)/, (_, score) => t("why.good", { score }));
+}
+
 function finding(text) {
   for (const [pattern, read] of RULES) {
     const found = pattern.exec(text);
     if (found) {
       const [said, key, values] = read(found);
-      return [said.replace(/\bgood ([\d.]+%)/, (_, score) => t("why.good", { score })), t(key, values)];
+      return [told(said), t(key, values)];
     }
   }
-  return [text, ""];
+  return [told(text), ""];
 }
 
 /** The device's reason in the reader's language: what was found, and the limit that decided. */
