@@ -52,8 +52,12 @@ def create_app(
     recent: RecentLog,
     data_dir: Path,
     settings: AppSettings,
+    in_force: str = "",
 ) -> Flask:
-    """The whole app; a new dialect is one blueprint here."""
+    """The whole app; a new dialect is one blueprint here.
+
+    `in_force` is what an engineer who asks is told of all settings: TOML, without secrets.
+    """
     app = Flask("edge_app.web")
     sessions = Sessions(access, settings.session_hours)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 1_000_000
@@ -80,7 +84,7 @@ def create_app(
         session_blueprint(Logins(access, audit, Guesses()), sessions, settings.open_access)
     )
     app.register_blueprint(people_blueprint(access, audit))
-    app.register_blueprint(native_blueprint(status, lines, tally, audit, recent))
+    app.register_blueprint(native_blueprint(status, lines, tally, audit, recent, in_force=in_force))
     app.register_blueprint(inspections_blueprint(uploads, data_dir, settings))
     app.register_blueprint(export_blueprint(data_dir))
     app.register_blueprint(cameras_blueprint(lines, jobs, audit))

@@ -14,7 +14,13 @@ from edge_app.web.reading import whole
 
 
 def native_blueprint(
-    status: AppStatus, lines: Lines, tally: Tally, audit: Audit, recent: RecentLog
+    status: AppStatus,
+    lines: Lines,
+    tally: Tally,
+    audit: Audit,
+    recent: RecentLog,
+    *,
+    in_force: str,
 ) -> Blueprint:
     """Routes about the device as a whole."""
     blueprint = Blueprint("native", __name__, url_prefix="/api/v1")
@@ -36,6 +42,10 @@ def native_blueprint(
     @blueprint.get("/log")
     def recent_log() -> ResponseReturnValue:
         return jsonify({"entries": recent.latest(whole("limit", 100, 1, 300) or 100)})
+
+    @blueprint.get("/settings")
+    def settings_in_force() -> ResponseReturnValue:
+        return jsonify({"toml": in_force})
 
     return blueprint
 

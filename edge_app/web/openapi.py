@@ -143,6 +143,9 @@ CALLS: dict[str, Call] = {
         object_of(entries=list_of(ANYTHING)),
         {"target": TEXT, "limit": {"type": "integer", "minimum": 1, "maximum": 500}},
     ),
+    "native.settings_in_force": Call(
+        "All settings in force, without secrets", object_of(toml=TEXT)
+    ),
     "native.recent_log": Call(
         "The newest entries of the app's log",
         object_of(entries=list_of(ANYTHING)),

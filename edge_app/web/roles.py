@@ -52,6 +52,7 @@ NEEDS: dict[str, Need] = {
     "native.counters": "read",
     "native.audit_log": "read",
     "native.recent_log": "engineer",
+    "native.settings_in_force": "engineer",
     "inspections.page": "read",
     "inspections.one": "read",
     "inspections.image": "read",

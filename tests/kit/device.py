@@ -172,6 +172,7 @@ class Device:
             recent=self.recent,
             data_dir=data_dir,
             settings=self.settings,
+            in_force="[app]\nport = 8080\n",
         )
 
     @property

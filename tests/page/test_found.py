@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from device import picture
-from window import Station
+from window import PHONE, Station
 
 from edge_app.inference.bundle import ModelBundle, ModelSpec, pack_bundle
 from edge_app.inference.detection import Detection
@@ -128,6 +128,17 @@ def test_limits_of_a_detector_are_tried_before_they_are_saved(look: Any, station
     saved = jobs.load(1).limits
     assert saved is not None
     assert saved.counts == (CountRule("hole", least=2, most=2),)
+
+
+def test_a_detector_s_limits_fit_a_phone(look: Any, station: Station) -> None:
+    """No field of a rule is cut off on a small screen."""
+    station.device.store.activate("holes", add_detector(station), measure=False)
+    JobStore(station.device.data_dir / "jobs").save(Job(1, "Holes", "holes"))
+
+    page = look(viewport=PHONE).open("/jobs")
+
+    expect(page.locator(".rules input")).to_have_count(2)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 HOLE = Detection("hole", 0.95, 0.0, 0.0, 10.0, 10.0)

@@ -286,3 +286,12 @@ def test_the_log_s_end_is_read_on_the_page(look: Any, station: Station) -> None:
     page = look().open("/system")
 
     expect(page.locator("#log li").first).to_contain_text("the lens is dirty")
+
+
+def test_the_settings_in_force_are_unfolded(look: Any) -> None:
+    """A tap shows what is set on this device."""
+    page = look().open("/system")
+
+    page.locator("#settings summary").click()
+
+    expect(page.locator("#settings pre")).to_contain_text("port = 8080")

@@ -22,7 +22,7 @@ function draw(inspection) {
     h("p", { class: "upload-why" }, h("b", {}, found), " ", limit),
     ...late(inspection),
     review(inspection),
-    h("h3", {}, t("upload.scores")), scoreBars(inspection.scores),
+    ...(Object.keys(inspection.scores).length ? [h("h3", {}, t("upload.scores")), scoreBars(inspection.scores)] : []),
     h("h3", {}, t("upload.timing")), lapsBar(inspection.laps_ms, inspection.total_ms, BUDGET_MS),
     h("h3", {}, t("facts")), facts(inspection));
 }

@@ -17,6 +17,7 @@ import { clock, has, ms, number, percent, slowedBy, span, t, why, words } from "
 const SLOTS = 60;
 const OLD_AFTER_S = 5;
 const OLD_AT_MOST_S = 60;
+const LONG = 24;
 
 const camera = document.documentElement.dataset.camera;
 const view = byId("line-view");
@@ -220,7 +221,8 @@ function drawReason({ inspection, age }) {
 
 function reasonLines(inspection, hasBar) {
   const { found, limit } = why(inspection.reason, inspection.code);
-  if (inspection.code || !hasBar) return [h("b", {}, found), h("span", {}, limit)];
+  const size = { class: found.length > LONG ? "long" : null };
+  if (inspection.code || !hasBar) return [h("b", size, found), h("span", {}, limit)];
   if (!inspection.label) return [h("b", {}, found)];
   return [h("b", {}, words(inspection.label)), h("b", { class: "score" }, percent(inspection.score))];
 }
@@ -242,7 +244,7 @@ function drawTrouble({ verdict, since, why: text }) {
   if (since !== undefined) {
     const device = verdict === "DOWN" ? feed.document.time + feed.silence : Date.now() / 1000;
     const told = t("down.since", { time: clock(device - since), age: span(since) });
-    lines.push(h("b", { class: "since-when" }, told), h("span", {}, text));
+    lines.push(h("b", { class: "long" }, told), h("span", {}, text));
   }
   const before = feed.last;
   if (before && verdict !== "WAITING") {

@@ -117,7 +117,24 @@ async function drawLog() {
   }
 }
 
+/** Long, and seldom wanted: folded until somebody asks. */
+function drawSettings() {
+  const place = byId("settings");
+  const text = h("pre", { class: "settings", tabindex: "0" });
+  const folded = h("details", { class: "more-about" }, h("summary", { class: "button" }, t("system.settings")), text);
+  folded.addEventListener("toggle", async () => {
+    try {
+      say(text, (await get("/api/v1/settings")).toml);
+    } catch (refused) {
+      say(text, refused.message);
+    }
+  }, { once: true });
+  place.replaceChildren(folded);
+  place.hidden = false;
+}
+
 if (may("engineer")) {
+  drawSettings();
   byId("log").hidden = false;
   drawLog();
   setInterval(() => document.hidden || drawLog(), 5 * EVERY_MS);
