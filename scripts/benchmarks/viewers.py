@@ -58,18 +58,26 @@ class Viewer:
 
 
 class _Connection:
+    """Kept as long as the server keeps it, as a browser's is."""
+
     def __init__(self, port: int) -> None:
         self._port = port
 
     async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        await self._open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()
 
+    async def _open(self) -> None:
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+
     async def get(self, path: str, more: str = "") -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of one answer."""
+        if self._reader.at_eof():
+            self._writer.close()
+            await self._open()
         self._writer.write(f"GET {path} HTTP/1.1\r\nHost: device\r\n{more}\r\n".encode())
         async with asyncio.timeout(PATIENCE_S):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
