@@ -226,7 +226,7 @@ def unpack_bundle(content: bytes) -> ModelBundle:
     if not is_bundle(content):
         raise BundleError("this is no Lineside model file: it holds no lineside.json")
     trailer = len(_COMMENT) + 64
-    body, comment = content[:-trailer], content[-trailer:]
+    body, comment = memoryview(content)[:-trailer], content[-trailer:]
     if comment != _COMMENT + hashlib.sha256(body).hexdigest().encode():
         raise BundleError("the model file is damaged or cut short: its checksum does not match")
     try:

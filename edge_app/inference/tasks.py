@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -267,7 +268,7 @@ def check_labels(labels: Sequence[str]) -> None:
     Raises:
         ValueError: A label is empty or stands twice.
     """
-    doubles = sorted({label for label in labels if labels.count(label) > 1})
+    doubles = sorted(label for label, times in Counter(labels).items() if times > 1)
     if doubles:
         raise ValueError(f"labels stand twice: {', '.join(doubles[:5])}")
     if any(not label.strip() for label in labels):
