@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +28,15 @@ from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
 from edge_app.rows import fit_rows
 from edge_app.sniff import megapixels
+from edge_app.trim import trimmer
 from edge_app.upload import WAITING, Judged, Upload
 
 COMMIT_SHARE = 0.1
 """Share of the budget that an answer may wait for its record to be committed."""
+
+LARGE_MEGAPIXELS = 4.0
+"""Larger pictures, and those whose size is not told quickly, are worked on one after the other:
+one may take 320 MB, and the crew's together would take more than the app may have."""
 
 Watch = Callable[[Inspection], None]
 """Is told of every upload that was taken in, once, as it was answered."""
@@ -82,6 +88,8 @@ class Uploads:
         self._ids = ids
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
+        self._large = threading.Lock()
+        self._trim = trimmer()
         self.latency = Latency()
         self._watchers: tuple[Watch, ...] = ()
 
@@ -185,7 +193,8 @@ class Uploads:
     def _work(self, upload: Upload, ticket: Ticket) -> Judged:
         failed = False
         try:
-            return upload.work(self._decode)
+            with self._place_for(upload):
+                return upload.work(self._decode)
         except ModelFailed:
             failed = True
             raise
@@ -199,6 +208,24 @@ class Uploads:
                 decode_ms=laps_ms.get("decode", 0.0),
                 failed=failed,
             )
+
+    @contextmanager
+    def _place_for(self, upload: Upload) -> Iterator[None]:
+        """Memory for a picture.
+
+        Raises:
+            TooLate: Another large one had it until the deadline.
+        """
+        if 0 < megapixels(upload.content) <= LARGE_MEGAPIXELS:
+            yield
+            return
+        if not self._large.acquire(timeout=upload.deadline.left_s()):
+            raise TooLate("another large picture was still being looked at at the deadline")
+        try:
+            yield
+        finally:
+            self._trim()
+            self._large.release()
 
     def _run_rows(
         self,

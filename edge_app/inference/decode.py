@@ -21,8 +21,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
 MAX_BYTES = 16 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 
-MAX_MEMORY_BYTES = 360_000_000
-"""What decoding one picture may take, by estimate; measured, it stays below 400 MB."""
+MAX_MEMORY_BYTES = 320_000_000
+"""What decoding one picture may take, by estimate; measured, it stays below 360 MB."""
 
 MAX_SCAN_PIXELS = 480_000_000
 """Pixels times scans of a progressive JPEG: a few hundred scans in a small file take minutes."""
@@ -41,6 +41,7 @@ _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Bytes that Pillow keeps for a pixel of a mode; 4 for all others."""
 
+_STORED_BYTES_JPEG = 4
 _WEBP_BYTES = 12
 """Bytes for a pixel that WebP's decoder takes besides the picture: three canvases."""
 
@@ -128,6 +129,8 @@ def decode_reduced(
         decoded = _decode_jpeg(content, header, room)
         if decoded is not None:
             return decoded
+        held = _STORED_BYTES_JPEG + 3 + _coefficient_bytes(header)
+        _check_size(header.width_px, header.height_px, max_pixels, held)
     image = _decode_any(content, max_pixels)
     return Decoded(image, 1, (image.shape[1], image.shape[0]))
 
@@ -172,7 +175,7 @@ def _decode_jpeg(
     if not plain or not (progressive or header.process in _SEQUENTIAL):
         return None
     width, height = header.width_px, header.height_px
-    _check_size(width, height, width * height, 3 + 2 * header.components * progressive)
+    _check_size(width, height, width * height, 3 + _coefficient_bytes(header))
     # Whether the picture lies on its side is known only afterwards.
     most = min(room(width, height), room(height, width))
     reduction = next((factor for factor in REDUCTIONS if factor <= most), 1)
@@ -189,6 +192,12 @@ def _decode_jpeg(
     turned = image.shape[:2] != upright
     full_size = (height, width) if turned else (width, height)
     return Decoded(np.asarray(image, dtype=np.uint8), reduction, full_size)
+
+
+def _coefficient_bytes(header: JpegHeader) -> float:
+    """What is kept of a pixel until the last scan; of one scan, nothing."""
+    several = header.process == _PROGRESSIVE or header.scans > 1
+    return 2 * header.samples * several
 
 
 def _decode_any(content: bytes, max_pixels: int) -> Image:
@@ -237,8 +246,6 @@ def _bytes_per_pixel(picture: Pillow.Image) -> float:
         return float(stored + sum(bits) / 8)
     if picture.format == "PNG" and "16" in str(picture.tile):  # type: ignore[attr-defined]  # as above
         # Not kept, but unpacked all the same: this bounds the time.
-        return stored + 2 * len(picture.getbands())
-    if picture.format in ("JPEG", "MPO") and "progressive" in picture.info:
         return stored + 2 * len(picture.getbands())
     return stored
 

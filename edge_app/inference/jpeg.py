@@ -42,6 +42,7 @@ class JpegHeader:
         width_px: As stored, before any turning.
         height_px: As stored.
         components: 1 grey, 3 colours, 4 CMYK.
+        samples: Values kept for a pixel: 3 in full colour, 1.5 with colours at half size.
         bits: For each component.
         process: The frame's marker: 0xC0 and 0xC1 sequential, 0xC2 progressive.
         scans: How often the decoder passes over the picture.
@@ -52,6 +53,7 @@ class JpegHeader:
     width_px: int
     height_px: int
     components: int
+    samples: float
     bits: int
     process: int
     scans: int
@@ -70,7 +72,7 @@ def read_jpeg_header(content: bytes) -> JpegHeader | None:
     """
     if content[:3] != b"\xff\xd8\xff":
         return None
-    frame: tuple[int, int, int, int, int] | None = None
+    frame: tuple[int, int, int, int, int, float] | None = None
     scans, exif_bytes, complete = 0, 0, False
     for marker, start, end in _segments(content):
         complete = marker == _EOI and scans > 0
@@ -83,8 +85,8 @@ def read_jpeg_header(content: bytes) -> JpegHeader | None:
         scans += marker == _SOS
     if frame is None or not scans:
         raise ValueError("picture is damaged or truncated: a JPEG without a frame and a scan")
-    process, bits, height, width, components = frame
-    return JpegHeader(width, height, components, bits, process, scans, complete)
+    process, bits, height, width, components, samples = frame
+    return JpegHeader(width, height, components, samples, bits, process, scans, complete)
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
@@ -111,8 +113,17 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     raise TooMuch(f"expected at most {MAX_SEGMENTS} segments in a JPEG, got more")
 
 
-def _frame(marker: int, body: bytes) -> tuple[int, int, int, int, int] | None:
+def _frame(marker: int, body: bytes) -> tuple[int, int, int, int, int, float] | None:
     if len(body) < 6:
         return None
     height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-    return marker, body[0], height, width, body[5]
+    return marker, body[0], height, width, body[5], _samples(body)
+
+
+def _samples(body: bytes) -> float:
+    """What the sampling factors of a frame's components come to, against the largest ones."""
+    factors = [divmod(both, 16) for both in body[7 : 6 + 3 * body[5] : 3]]
+    if len(factors) != body[5] or not all(1 <= f <= 4 for pair in factors for f in pair):
+        return float(body[5])  # no decoder takes it
+    most = max(h for h, _ in factors) * max(v for _, v in factors)
+    return sum(h * v for h, v in factors) / most

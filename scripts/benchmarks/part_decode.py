@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,15 @@ from benchmarks.figures import SPREAD_HEADER, Part, Table, ms, percentile, ratio
 from benchmarks.place import DEMO_MODEL, Place, draw_photo
 from edge_app.inference.bundle import ModelBundle, read_bundle
 from edge_app.inference.decode import decode_image, decode_reduced
-from edge_app.inference.engine import Engine
+from edge_app.inference.engine import REDUCTION_MARGIN, Engine
 from edge_app.inference.preprocess import Contract, Image, Preprocessor
 from edge_app.inference.tensor import TensorInfo
 from edge_app.models import ModelStore
 
 SIDE_PX = 224
+ENLARGED = (5, 10)
+"""Times the model's input that a photo's shorter side is made: such pictures are decoded at 1/2
+and 1/4."""
 
 
 def run(place: Place) -> Part:
@@ -30,14 +34,15 @@ def run(place: Place) -> Part:
         "decode",
         "Decoding",
         "A JPEG of 1920 x 1080 pixels becomes an input of 224 x 224: decoded in full and resized, "
-        "or decoded at the smallest of 1/2, 1/4 and 1/8 that is still large enough, and resized. "
-        "Pillow's plain way is the tutorials'. Rounds take turns.",
+        "or decoded as the app and the line do it, at the smallest of 1/2, 1/4 and 1/8 that leaves "
+        f"{REDUCTION_MARGIN} decoded pixels for one of the model's each way, and resized. Pillow's "
+        "plain way is the tutorials'. Rounds take turns.",
     )
     photo = draw_photo(5, 1920, 1080, quality=90)
     fit = Preprocessor(Contract(kernel="area"), _input(SIDE_PX)).fit
 
     def room(width: int, height: int) -> float:
-        return min(width, height) / SIDE_PX
+        return min(width, height) / SIDE_PX / REDUCTION_MARGIN
 
     ways: dict[str, Callable[[], object]] = {
         "Pillow, full": lambda: Pillow.open(io.BytesIO(photo)).convert("RGB").resize((224, 224)),
@@ -67,19 +72,14 @@ def run(place: Place) -> Part:
 def _effect(part: Part, place: Place) -> None:
     """Whether the smaller decoding changes what a model says, over real photos."""
     table = Table(
-        "What it changes", ["model", "photos", "reduced", "other top label", "score moves"]
+        "What it changes", ["model", "pictures", "reduced", "other top label", "score moves"]
     )
     for name, bundle, photos in _judges(place):
         engine = Engine(bundle)
-        side = min(engine.inputs[0].shape[1:3])
-
-        def room(width: int, height: int, side: int = side) -> float:
-            return min(width, height) / side
-
         moved, changed, reduced = [], 0, 0
-        for path in photos:
-            content = _upscaled(path)
-            small = decode_reduced(content, room)
+        for path, times in product(photos, ENLARGED):
+            content = _enlarged(path, times)
+            small = decode_reduced(content, engine.room)
             if small.reduction == 1:
                 continue
             reduced += 1
@@ -88,9 +88,10 @@ def _effect(part: Part, place: Place) -> None:
             changed += int(whole.argmax() != part_.argmax())
             moved.append(float(np.abs(whole - part_).max()))
         worst = f"{max(moved):.3f} at most" if moved else "-"
-        table.rows.append([name, len(photos), reduced, changed, worst])
+        table.rows.append([name, len(photos) * len(ENLARGED), reduced, changed, worst])
     if table.rows:
-        table.note = "Photos smaller than three times the model's input were enlarged beforehand."
+        sizes = " and ".join(str(times * SIDE_PX) for times in ENLARGED)
+        table.note = f"Each photo at two sizes: its shorter side enlarged to {sizes} pixels."
         part.tables.append(table)
 
 
@@ -112,12 +113,11 @@ def _judges(place: Place) -> list[tuple[str, ModelBundle, list[Path]]]:
     return found
 
 
-def _upscaled(path: Path) -> bytes:
+def _enlarged(path: Path, times: int) -> bytes:
     picture = Pillow.open(path).convert("RGB")
-    if min(picture.size) < 3 * SIDE_PX:
-        factor = 3 * SIDE_PX / min(picture.size)
-        size = (round(picture.width * factor), round(picture.height * factor))
-        picture = picture.resize(size, Pillow.Resampling.BICUBIC)
+    factor = times * SIDE_PX / min(picture.size)
+    size = (round(picture.width * factor), round(picture.height * factor))
+    picture = picture.resize(size, Pillow.Resampling.BICUBIC)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=92)
     return buffer.getvalue()

@@ -214,6 +214,19 @@ def _with_checksum(png: bytes) -> bytes:
     return png[:29] + zlib.crc32(png[12:29]).to_bytes(4, "big") + png[33:]
 
 
+def test_a_jpeg_of_several_scans_may_take_less_memory_the_more_it_stores() -> None:
+    """All of it is kept until the last scan: full colour takes twice as much as halved ones."""
+    picture = Pillow.new("RGB", (6400, 6000))
+
+    halved = encoded("JPEG", picture, progressive=True, subsampling="4:2:0")
+    full = encoded("JPEG", picture, progressive=True, subsampling="4:4:4")
+
+    assert decode_reduced(halved, lambda _w, _h: 8.0).full_size == (6400, 6000)
+    with pytest.raises(BadImage, match="takes 346 MB to decode") as refusal:
+        decode_reduced(full, lambda _w, _h: 8.0)
+    assert refusal.value.status == 413
+
+
 def test_a_jpeg_of_many_scans_is_refused() -> None:
     """Each scan is a pass over the whole picture, and a file may hold thousands."""
     content = encoded("JPEG", Pillow.new("L", (4000, 4000)), progressive=True)

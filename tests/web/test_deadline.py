@@ -189,3 +189,26 @@ def test_failures_are_recorded_as_no_decision(device: Device) -> None:
     kept = device.record(device.seen[0].id)
 
     assert (kept.decision, kept.code, kept.reason) == ("NONE", 40, "no memory")
+
+
+def test_large_pictures_are_worked_on_one_after_the_other(device: Device) -> None:
+    """Their memory is not to be had twice; a small one is decoded meanwhile."""
+    large = picture(width=2400, height=1800)
+
+    def send(part: str, content: bytes, budget_ms: str) -> int:
+        headers = {"X-Deadline-Ms": budget_ms}
+        path = f"/predict?part={part}"
+        return device.client.post(path, data=content, headers=headers).status_code
+
+    device.model.go_on.clear()
+    with ThreadPoolExecutor(3) as clients:
+        first = clients.submit(send, "first", large, "5000")
+        until(lambda: device.model.runs)
+        both = clients.map(send, ("large", "small"), (large, picture()), ("400", "400"))
+        assert list(both) == [504, 504]
+        device.model.go_on.set()
+        assert first.result() == 200
+
+    laps_ms = {inspection.part: inspection.laps_ms for inspection in device.seen}
+    assert "decode" not in laps_ms["large"]
+    assert "decode" in laps_ms["small"]
