@@ -83,6 +83,8 @@ class Engines:
         self._load_engine = load
         self._prove = prove
         self._proved: set[str] = set()
+        self._refused: dict[str, tuple[int, int]] = {}
+        self._lost: dict[str, ModelVersion | None] = {}
         self._changed = threading.Condition()
         self._one_load = threading.Lock()
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
@@ -117,7 +119,7 @@ class Engines:
             Busy: It is being loaded and won't be ready in time, or there is no room now.
         """
         name = name or self.default
-        if self.peek(name) is None and (not name or self._meant(name) is None):
+        if self.peek(name) is None and not (self._meant(name) or self.store.earlier(name)):
             raise self._unknown(name)
         with self._changed:
             if name not in self._loaded:
@@ -225,17 +227,39 @@ class Engines:
             self._loaded.move_to_end(name)
 
     def _forget(self, name: str) -> None:
-        """There is no such model any more."""
+        """There is no such model any more, or no version of it that can run."""
+        ran = self.store.active(name) or self.store.earlier(name)
         with self._changed:
             self._loaded.pop(name, None)
             self._failed.pop(name, None)
+            if ran:
+                reason = f"no version of model {name} can run here; the log says why"
+                self._failed[name] = (0, reason)
 
     def _proven(self, name: str, meant: ModelVersion | None) -> ModelVersion | None:
-        """The version to run, proved once by this program."""
-        if meant is None or self._prove is None or name in self._proved:
+        """The version to run, proved once by this program; None where none can."""
+        if self._prove is None:
             return meant
+        if meant is None:
+            return self._in_place_of_lost(name)
+        self._lost.pop(name, None)
+        change = (meant.version, self.store.changed_at(name))
+        if name in self._proved:
+            # What failed has its next chance when somebody activates it again.
+            return None if self._refused.get(name) == change else meant
         self._proved.add(name)
-        return self._prove(name)
+        proven = self._prove(name)
+        if proven is None:
+            self._refused[name] = change
+        return proven
+
+    def _in_place_of_lost(self, name: str) -> ModelVersion | None:
+        """What runs where the active version's file is gone; looked for once."""
+        if name not in self._lost:
+            found = self._prove(name) if self._prove and self.store.earlier(name) else None
+            self._proved.add(name)
+            self._lost[name] = found
+        return self._lost[name]
 
     def _load(self, version: ModelVersion) -> LoadedModel:
         bundle = self.store.load(version)

@@ -120,6 +120,14 @@ class ModelStore:
         """The version that runs; None where none was activated yet."""
         return self._shelf.active(name)
 
+    def earlier(self, name: str) -> list[ModelVersion]:
+        """Versions that were active before the one that is, latest first."""
+        return self._shelf.earlier(name)
+
+    def changed_at(self, name: str) -> int:
+        """When a version was last activated, in nanoseconds; 0 where none is active."""
+        return self._shelf.changed_at(name)
+
     def add(self, source: Path, name: str | None = None, told: Told | None = None) -> ModelVersion:
         """Keep a verified copy of a model file; it is not active yet.
 

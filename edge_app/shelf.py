@@ -109,6 +109,13 @@ class Shelf:
             return None
         return next((v for v in self.versions(name) if v.path.name == target), None)
 
+    def changed_at(self, name: str) -> int:
+        """When the link to the active version was made, in nanoseconds; 0 without one."""
+        try:
+            return (self.folder / name / ACTIVE).lstat().st_mtime_ns
+        except OSError:
+            return 0
+
     def place(self, name: str, content: bytes) -> ModelVersion:
         """Keep a file as a new version, or give back the one that has this content.
 

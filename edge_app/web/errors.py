@@ -18,6 +18,7 @@ from edge_app.engines import UnknownModel
 from edge_app.inference.budget import TooLate
 from edge_app.inference.decode import BadImage
 from edge_app.inference.interpreter import ModelFailed
+from edge_app.inference.judge import Code, Decision
 from edge_app.jobs import JobError
 from edge_app.lines import LineDown
 from edge_app.models import StoreError
@@ -32,7 +33,6 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     JobError: (400, "bad_job"),
     UnknownModel: (404, "unknown_model"),
     LineDown: (503, "line_down"),
-    ModelFailed: (503, "model_failed"),
     StoreError: (503, "store_failed"),
     TooLate: (504, "too_late"),
 }
@@ -118,6 +118,11 @@ def _no_answer(error: NoAnswer) -> Problem:
     return Problem(504, "too_late", str(error), about)
 
 
+def _model_failed(error: ModelFailed) -> Problem:
+    none = {"verdict": str(Decision.NONE), "verdict_code": int(Code.MODEL_FAILED)}
+    return Problem(503, "model_failed", str(error), none)
+
+
 def _http_problem(error: HTTPException) -> Problem:
     code = (error.name or "error").lower().replace(" ", "_")
     headers = {name: value for name, value in error.get_headers() if name.lower() in PASSED_ON}
@@ -129,6 +134,7 @@ TELLERS: dict[type[Exception], Callable[[Any], Problem]] = {
     BadImage: _bad_image,
     Busy: _busy,
     NoAnswer: _no_answer,
+    ModelFailed: _model_failed,
     HTTPException: _http_problem,
 }
 """Failures that know more of themselves than a status."""

@@ -149,7 +149,8 @@ def test_a_failing_model_is_let_rest(device: Device) -> None:
     refused = predict(device)
 
     assert {503} == {answer.status_code for answer in failures}
-    assert failures[0].get_json()["error"]["code"] == "model_failed"
+    error = failures[0].get_json()["error"]
+    assert (error["code"], error["verdict"]) == ("model_failed", "NONE")
     assert (refused.status_code, refused.get_json()["error"]["code"]) == (503, "breaker")
     assert device.model.runs == runs
     assert [inspection.code for inspection in device.seen] == [40] * 5
