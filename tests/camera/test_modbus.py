@@ -260,6 +260,31 @@ def test_snapshots_and_writes_are_whole_under_load(wired: Wired, client: Any) ->
     assert reads[0] > 50
 
 
+def test_one_write_is_whole_beside_another(wired: Wired, client: Any) -> None:
+    """Three PLCs write HR 0-23 at once: what is read back is one of theirs, never a mixture."""
+    stop = threading.Event()
+
+    def write_on(word: int) -> None:
+        writer = wired.client()
+        while not stop.is_set():
+            assert not writer.write_registers(0, [0, *[word] * 23]).isError()
+
+    client.write_registers(0, [0, *[7] * 23])
+    writers = [threading.Thread(target=write_on, args=(word,)) for word in (7, 77, 777)]
+    for writer in writers:
+        writer.start()
+    try:
+        seen = [client.read_holding_registers(0, count=24).registers for _ in range(300)]
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+        client.write_registers(0, [0] * 24)
+
+    assert [words for words in seen if len(set(words[1:])) > 1] == []
+    assert len({words[1] for words in seen}) > 1
+
+
 def test_the_oldest_connection_makes_room(wired: Wired) -> None:
     """A PLC gets in however many connections it left behind."""
     left = [socket.create_connection(("127.0.0.1", wired.port)) for _ in range(MAX_CONNECTIONS + 4)]
