@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from convert import errors
@@ -26,9 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     console = Console(quiet=options.quiet)
     try:
-        told = _convert(options, console)
-        if told:
-            print(told)
+        _convert(options, console)
     except ConvertError as error:
         print(f"lineside-convert: {error}", file=sys.stderr)
         return error.status
@@ -51,7 +51,7 @@ def log_of(options: argparse.Namespace) -> Path:
     return log
 
 
-def _convert(options: argparse.Namespace, console: Console) -> str:
+def _convert(options: argparse.Namespace, console: Console) -> None:
     output: Path = options.output
     if output.suffix != ".tflite":
         raise Refused(f"expected an output that ends in .tflite, got {output}")
@@ -60,7 +60,20 @@ def _convert(options: argparse.Namespace, console: Console) -> str:
             _check_folder(path.resolve().parent)
     with Workbench(log_of(options), console) as bench:
         outcome = Conversion(options, console, bench).perform()
-        return _write(options, console, bench, outcome)
+    with _uninterrupted():
+        told = _write(options, console, bench, outcome)
+        if told:
+            print(told)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C comes too late: whoever is told "nothing was written" must be able to believe it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _check_folder(folder: Path) -> None:

@@ -68,7 +68,12 @@ class Child:
         self._process = context.Process(
             target=_serve, args=(theirs, *places), name=self.name, daemon=True
         )
-        self._process.start()
+        # Until it ignores Ctrl-C itself: its traceback would come to the terminal.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""`scripts/prove-converter PART...`: run it all, write docs/conversion-proof.md."""
+"""`scripts/prove-converter PART...`: run them, write docs/conversion-proof.md."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.__main__ import version_of_tree
-from benchmarks.figures import Part
+from benchmarks.figures import Part, Table
 from benchmarks.page import markdown
 
 from proving.shop import DATA, ROOT, Shop
@@ -19,12 +18,13 @@ from proving.shop import DATA, ROOT, Shop
 PACKAGES = ("tensorflow", "ai-edge-litert", "tflite-runtime")
 PARTS = ("accuracy", "castings", "rescue", "everything", "tasks", "comfort")
 
+MARK = "\n## "
 HEAD = """\
 # The converter, shown
 
 Made by `scripts/prove-converter` with the models and pictures of the test data; don't edit it.
 It ends with an error when a line is not met. Milliseconds and seconds belong to the machine and to
-what else it did; shares and sizes do not.
+what else it did; shares and sizes do not. Each part replaces its own section.
 """
 
 
@@ -46,8 +46,7 @@ def main() -> int:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         found = [_run(name, Shop(folder)) for name in PARTS if name in wanted]
-    if tuple(wanted) == PARTS:
-        arguments.out.write_text(_page(found), encoding="utf-8")
+    _write(arguments.out, found)
     return 0 if all(check.holds for part in found for check in part.checks) else 1
 
 
@@ -60,20 +59,26 @@ def _run(name: str, shop: Shop) -> Part:
     return part
 
 
-def _page(parts: list[Part]) -> str:
+def _write(page: Path, parts: list[Part]) -> None:
+    """Put what was found in place of what these parts found before."""
+    sections = {}
+    if page.exists():
+        for text in page.read_text(encoding="utf-8").split(MARK)[1:]:
+            sections[text.partition("\n")[0]] = text.strip()
+    sections |= {part.title: _section(part) for part in parts}
+    page.write_text(HEAD + "".join(f"{MARK}{text}\n" for text in sections.values()), "utf-8")
+
+
+def _section(part: Part) -> str:
     day = time.strftime("%Y-%m-%d", time.gmtime())
     with_what = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    lines = [HEAD, f"{day}, version {version_of_tree()}, {with_what}."]
-    for part in parts:
-        lines += ["", f"## {part.title}", "", part.how]
-        if part.checks:
-            lines += ["", "| line | found | met |", "| --- | --- | --- |"]
-            lines += [
-                f"| {c.claim} | {c.found} | {'yes' if c.holds else '**no**'} |" for c in part.checks
-            ]
-        for table in part.tables:
-            lines += ["", *markdown(table)]
-    return "\n".join([*lines, ""])
+    lines = [part.title, "", f"{part.how} Run on {day} with {with_what}."]
+    table = Table("", ["line", "found", "met"])
+    for check in part.checks:
+        table.rows.append([check.claim, check.found, "yes" if check.holds else "**no**"])
+    for each in (table, *part.tables):
+        lines += ["", *markdown(each)]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def _every_mode(part: Part, shop: Shop, *given: object, model: object) -> None:
         for runtime, entry in trial["runtimes"].items() or [("-", None)]:
             figures = [share(entry[k]) for k in ("accuracy", "agreement")] if entry else ["-", "-"]
             size = f"{trial['bytes'] / 1024:.0f}" if trial["bytes"] else "-"
-            outcome = "passes" if trial["passed"] else "; ".join(trial["failures"])
+            own = [sentence for sentence in trial["failures"] if sentence.endswith(runtime)]
+            outcome = "passes" if trial["passed"] else "; ".join(own or trial["failures"])
             table.rows.append([trial["mode"], size, runtime, *figures, outcome])
     part.tables.append(table)

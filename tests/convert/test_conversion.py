@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +150,33 @@ def test_variables_that_would_not_be_restored_are_saved_anew(
     assert "saved anew: 4 variables would not have been restored" in capsys.readouterr().err
     entry = next(iter(read_bundle(output).spec.comparison["runtimes"].values()))
     assert entry["accuracy"] == 1.0
+
+
+def test_an_interrupted_conversion_leaves_nothing(
+    models: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C reaches the whole group, as at a terminal: status 130, one sentence, no file."""
+    scratch, output = tmp_path / "scratch", tmp_path / "x.tflite"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "convert", str(models / "hat"), "--images", str(pictures)]
+    process = subprocess.Popen(
+        [*command, "-o", str(output), "--report", str(tmp_path / "x.html"), "--quiet"],
+        env=os.environ | {"TMPDIR": str(scratch)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # The children of a test run in the background ignore the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "x.log").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip() == "lineside-convert: interrupted; nothing was written"
+    assert [path.name for path in tmp_path.iterdir() if path != scratch] == ["x.log"]
+    assert not list(scratch.iterdir())
 
 
 def test_every_mode_is_tried_and_the_one_asked_for_is_taken(
