@@ -32,7 +32,7 @@ LOCK = ".records-open"
 
 MAX_PAGE = 500
 
-LONGEST_LOG_PAGES = 8000
+LONGEST_LOG_PAGES = 32_000
 """Where syncs are left to somebody else, so are checkpoints, unless he falls so far behind."""
 
 __all__ = ["Counters", "Database"]

@@ -26,6 +26,8 @@ from pathlib import Path
 import cv2
 
 from edge_app.lines import LineDown, Lines
+from edge_app.records.schema import PAGE_BYTES
+from edge_app.records.sync import CHECKPOINT
 from edge_app.up import DEMO, make_demo_line
 
 IMAGE_BYTES = 1 << 30
@@ -35,14 +37,13 @@ READY_S = 60.0
 
 LINE = """
 import sys
+import edge_app.records.schema as schema
 import edge_app.records.sync as sync
 from camera.__main__ import main
-sync.CHECKPOINT = int(sys.argv.pop(1))
+sync.CHECKPOINT, schema.PAGE_BYTES = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 sys.exit(main())
 """
-"""The line as it is, but for how often the log is copied into the database."""
-
-CHECKPOINT = 100
+"""The line as it is, but for how often the log is copied into the database, and its pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def line(
     min_free_mb: int = NO_FLOOR,
     sync_within_ms: float = 1000,
     checkpoint: int = CHECKPOINT,
+    page_bytes: int = PAGE_BYTES,
     idle: bool = False,
 ) -> Work:
     """The real line with the demo's model and photographs."""
@@ -159,9 +161,10 @@ def line(
             "LINESIDE_CAMERAS__CAM1__FREE_RUN_HZ": "0" if idle else str(pace.rate_hz),
             "LINESIDE_CAMERAS__CAM1__PLC": "off",
         }
+        tuned = str(checkpoint), str(page_bytes)
         with tempfile.TemporaryFile() as log:
             program = subprocess.Popen(
-                [sys.executable, "-c", LINE, str(checkpoint), "cam1", "--config", str(settings)],
+                [sys.executable, "-c", LINE, *tuned, "cam1", "--config", str(settings)],
                 env=environ,
                 stderr=log,
             )
@@ -213,6 +216,8 @@ WAYS: dict[str, tuple[Work, Callable[[Path], None]]] = {
     "a sync each": (line(min_free_mb=NO_PICTURES, sync_within_ms=0), demo),
     "checkpoint 10": (line(min_free_mb=NO_PICTURES, checkpoint=10), demo),
     "checkpoint 1000": (line(min_free_mb=NO_PICTURES, checkpoint=1000), demo),
+    "pages of 2 kB": (line(min_free_mb=NO_PICTURES, page_bytes=2048), demo),
+    "pages of 4 kB": (line(min_free_mb=NO_PICTURES, page_bytes=4096), demo),
 }
 
 
@@ -267,7 +272,9 @@ def tables(found: dict[str, Found], pace: Pace) -> Iterator[str]:
     )
     yield f"Log of the line: {found['default'].log / 1000:.1f} kB from start to stop.\n"
     yield "| records only | MB |\n|---|---|"
-    for name in ("records", "a sync each", "checkpoint 10", "checkpoint 1000"):
+    for name in WAYS:
+        if name.startswith(("naive", "idle", "default", "every")):
+            continue
         yield f"| {name} | {mb[name] - mb['idle']:.1f} |"
 
 

@@ -16,6 +16,7 @@ from edge_app.records.database import Database
 from edge_app.records.ids import leaser
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
+from edge_app.records.schema import PAGE_BYTES
 
 
 def until(look: Callable[[], object], within_s: float = 10.0) -> None:
@@ -91,8 +92,8 @@ def test_ids_and_counters_go_on(path: Path, recorder: Recorder) -> None:
             "SELECT rootpage FROM sqlite_schema WHERE name = 'inspections'"
         ).fetchone()
     with path.open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xff" * 4096)
+        file.seek((page - 1) * PAGE_BYTES)
+        file.write(b"\xff" * PAGE_BYTES)
     recorder.start()
 
     assert recorder.add(inspection(2000)).wait(10)

@@ -18,6 +18,7 @@ from edge_app.records.inspection import Inspection
 from edge_app.records.keep import archive_and_ledger
 from edge_app.records.ledger import Ledger, thread_bytes
 from edge_app.records.recorder import Recorder
+from edge_app.records.schema import PAGE_BYTES
 
 MB = 1_000_000
 
@@ -154,7 +155,7 @@ def test_records_are_counted_by_what_their_thread_writes(tmp_path: Path) -> None
     counted = thread_bytes("recorder", "sync")
     recorder.stop()
 
-    assert 100 * 4096 <= counted < 100 * 4096 * 20
+    assert 100 * PAGE_BYTES <= counted < 100 * PAGE_BYTES * 40
 
 
 def test_a_thread_that_is_not_there_wrote_nothing() -> None:
