@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from device import Device, picture, until
+from talk import ask, connect, received
 
 from edge_app.config import AppSettings
 from edge_app.web import sweep
@@ -26,30 +26,6 @@ def server(device: Device) -> Iterator[Server]:
     server.start()
     yield server
     server.stop(within_s=0.5)
-
-
-def connect(server: Server) -> socket.socket:
-    """A raw connection."""
-    return socket.create_connection(("127.0.0.1", server.port), timeout=5)
-
-
-def ask(server: Server, method: str = "GET", path: str = "/health", **kwargs: Any) -> Any:
-    """One request; status and document."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
-    try:
-        connection.request(method, path, **kwargs)
-        reply = connection.getresponse()
-        return reply.status, json.loads(reply.read())
-    finally:
-        connection.close()
-
-
-def received(connection: socket.socket) -> bytes:
-    """All bytes until the server closes."""
-    parts = []
-    while part := connection.recv(65536):
-        parts.append(part)
-    return b"".join(parts)
 
 
 def test_a_picture_over_the_network(server: Server) -> None:
@@ -227,40 +203,3 @@ def test_a_taken_port_is_told(device: Device, server: Server) -> None:
     """Two programs on one port: the second says so."""
     with pytest.raises(OSError, match="in use"):
         Server(device.app, replace(AppSettings(), port=server.port), [])
-
-
-def test_what_comes_too_much_is_refused_before_the_app(device: Device) -> None:
-    """With every thread taken and as many waiting, the next one hears it within the moment."""
-    door = device.uploads.door
-    settings = replace(AppSettings(), port=0, threads=2)
-    server = Server(device.app, settings, [], door)
-    server.start()
-    device.model.go_on.clear()
-    upload = {"body": picture(), "headers": {"X-Deadline-Ms": "4000"}}
-    clients = [
-        threading.Thread(target=ask, args=(server, "POST", "/predict"), kwargs=upload)
-        for _ in range(4)
-    ]
-    for client in clients[:2]:
-        client.start()
-    until(lambda: device.uploads.door.inside == 2)
-    for client in clients[2:]:
-        client.start()
-    until(lambda: server.waiting >= 2)
-
-    began = time.monotonic()
-    status, document = ask(server, "POST", "/predict", **upload)
-    spent_s = time.monotonic() - began
-
-    assert (status, document["error"]["code"]) == (503, "queue")
-    assert document["error"]["retry_after_ms"] >= 1
-    assert spent_s < 0.5
-    assert ask(server)[0] == 200
-    assert door.refused["queue"] == 1
-    with connect(server) as connection:
-        connection.sendall(b"POST /predict HTTP/1.0\r\nX-Request-Id: mine\r\n\r\n")
-        assert b"\r\nX-Request-Id: mine\r\n" in received(connection)
-    device.model.go_on.set()
-    for client in clients:
-        client.join()
-    server.stop(within_s=0.5)
