@@ -16,6 +16,7 @@ from flask import Request
 from edge_app.inference.budget import Deadline
 from edge_app.inference.tensor import Array
 from edge_app.web.errors import ApiError
+from edge_app.web.lone_file import lone_file
 
 ARRIVED_AT = "lineside.arrived_at"
 """Where the server leaves the monotonic moment of a request's last byte in the environment."""
@@ -154,6 +155,9 @@ def image_bytes(request: Request) -> bytes:
         ApiError: There is none.
     """
     if request.mimetype == "multipart/form-data":
+        body = request.get_data(cache=True)
+        if content := lone_file(body, request.mimetype_params.get("boundary", ""), IMAGE_FIELD):
+            return content
         upload = request.files.get(IMAGE_FIELD)
         if upload is None:
             got = ", ".join([*request.files, *request.form]) or "nothing"
