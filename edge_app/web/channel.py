@@ -69,10 +69,17 @@ class _Parser(waitress.parser.HTTPRequestParser):  # type: ignore[misc]  # waitr
     Args:
         adjustments: waitress's settings.
         look: Told of a request when its headers are there, and again when all of it is.
+        came_at: Tells when what is being received may have come.
     """
 
-    def __init__(self, adjustments: Any, look: Callable[[_Parser], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        adjustments: Any,
+        look: Callable[[_Parser], None] = lambda _: None,
+        came_at: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(adjustments)
+        self._came_at = came_at
         self.began_at = time.monotonic()
         self.arrived_at = 0.0
         self.refused = False
@@ -87,7 +94,7 @@ class _Parser(waitress.parser.HTTPRequestParser):  # type: ignore[misc]  # waitr
         headers_were_there = self.headers_finished
         consumed: int = super().received(data)
         if self.completed:
-            self.arrived_at = time.monotonic()
+            self.arrived_at = self._came_at()
         news = self.completed or self.headers_finished != headers_were_there
         if news and not self.refused and self.error is None and not self.empty:
             self._look(self)
@@ -137,7 +144,7 @@ class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress h
     """A connection of a server, which completes this class with what all its connections share.
 
     `admit` tells why a request is refused of which no more than its headers is known, `receiver`
-    is the one of the thread that reads.
+    is the one of the thread that reads, `came_at` tells when what it reads may have come.
     """
 
     parser_class: Any = _Parser
@@ -145,12 +152,13 @@ class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress h
     error_task_class = _ErrorTask
     admit: Callable[[Any], Busy | None]
     receiver: Receiver
+    came_at: Callable[[], float]
     lingers = False
     _linger_until = 0.0
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.parser_class = functools.partial(_Parser, look=self._look)
+        self.parser_class = functools.partial(_Parser, look=self._look, came_at=self.came_at)
 
     @property
     def busy(self) -> bool:

@@ -7,9 +7,12 @@ that takes longer than refusing an upload.
 from __future__ import annotations
 
 import select
+import time
 from typing import Any
 
 import waitress.wasyncore
+
+from edge_app.web.socket_calls import Watcher
 
 RENEW_S = 0.1
 """How often everybody is asked all the same: what the sweep closed, a listener that is full."""
@@ -30,9 +33,14 @@ class Loop:
     def __init__(self, entries: dict[int, Any]) -> None:
         self._entries = entries
         self._poll = select.epoll()
+        self._watcher = Watcher(self._poll)
         self._known: dict[int, tuple[Any, int]] = {}
         self._busy: set[int] = set()
         self._renew_at = 0.0
+        self._looked_at = time.monotonic()
+        self.came_at = self._looked_at
+        """The moment since when what this turn finds may have lain there: a loop with much to do
+        comes to it late, and its deadline does not wait for that."""
 
     def turn(self, now: float, within_s: float) -> None:
         """Wait for something to happen and deal with it.
@@ -46,7 +54,7 @@ class Loop:
             self._renew(self._entries.keys() | self._known.keys())
         else:
             self._renew(self._busy)
-        happened = self._poll.poll(min(within_s, RENEW_S))
+        happened = self._look(min(within_s, RENEW_S))
         for descriptor, flags in happened:
             entry = self._entries.get(descriptor)
             if entry is not None:
@@ -57,6 +65,17 @@ class Loop:
     def close(self) -> None:
         """Wait for nothing any more."""
         self._poll.close()
+
+    def _look(self, within_s: float) -> list[tuple[int, int]]:
+        """What has happened since the last look, or else what happens next."""
+        happened = self._watcher.look()
+        if happened:
+            # It came behind the last look, nobody knows how soon.
+            self.came_at, self._looked_at = self._looked_at, time.monotonic()
+        else:
+            happened = self._poll.poll(within_s)
+            self.came_at = self._looked_at = time.monotonic()
+        return happened
 
     def _renew(self, descriptors: Any) -> None:
         for descriptor in tuple(descriptors):

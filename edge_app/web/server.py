@@ -83,6 +83,7 @@ class Server:
         shared = {
             "admit": staticmethod(self._lanes.admit),
             "receiver": Receiver(RECEIVE_BYTES),
+            "came_at": staticmethod(lambda: self._loop.came_at),
         }
         channel = type("ServedChannel", (Channel,), shared)
         for listener in self._listeners():

@@ -1,4 +1,4 @@
-"""Receiving and sending without letting go of Python's lock.
+"""Receiving, sending and looking around without letting go of Python's lock.
 
 Python gives its lock away around every call of the system, and a busy thread hands it back only
 after its switch interval. For a call that may block that is right. These never block and take
@@ -11,6 +11,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
+import select
 import socket
 
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -18,6 +20,21 @@ _recv, _send = _libc.recv, _libc.send
 _recv.restype = _send.restype = ctypes.c_ssize_t
 _recv.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
+
+_epoll_wait = _libc.epoll_wait
+_epoll_wait.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
+
+
+class _Data(ctypes.Union):
+    _fields_ = (("descriptor", ctypes.c_int), ("whole", ctypes.c_uint64))
+
+
+class _Event(ctypes.Structure):
+    """The kernel's `epoll_event`; on x86 alone there is no gap between its fields."""
+
+    _pack_ = 1 if platform.machine() == "x86_64" else 8
+    _fields_ = (("flags", ctypes.c_uint32), ("data", _Data))
+
 
 _FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
@@ -55,6 +72,26 @@ def send(descriptor: int, content: bytes) -> int:
     if sent < 0:
         raise _error()
     return sent
+
+
+class Watcher:
+    """What an epoll set has to tell at once; for one thread.
+
+    Args:
+        poll: The set, whose entries Python registered.
+        most: As much is told in one look.
+    """
+
+    def __init__(self, poll: select.epoll, most: int = 256) -> None:
+        self._poll = poll
+        self._events = (_Event * most)()
+
+    def look(self) -> list[tuple[int, int]]:
+        """Descriptor and flags of all that has happened; nothing is waited for."""
+        found = _epoll_wait(self._poll.fileno(), self._events, len(self._events), 0)
+        if found < 0:
+            raise _error()
+        return [(event.data.descriptor, event.flags) for event in self._events[:found]]
 
 
 def _error() -> OSError:
