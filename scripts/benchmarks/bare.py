@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.processes import set_niceness
 from edge_app.inference.interpreter import RUNTIMES
 
 
@@ -54,9 +55,11 @@ class BareLoop:
 
 
 @contextlib.contextmanager
-def bare_loop(flatbuffer: Path, frames: Path, runtime: str, threads: int) -> Iterator[BareLoop]:
-    """Start the child."""
-    question = [str(flatbuffer), str(frames), runtime, str(threads)]
+def bare_loop(
+    flatbuffer: Path, frames: Path, runtime: str, threads: int, niceness: int
+) -> Iterator[BareLoop]:
+    """Start the child, at the niceness of what it is held against."""
+    question = [str(flatbuffer), str(frames), runtime, str(threads), str(niceness)]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.bare", *question],
         stdin=subprocess.PIPE,
@@ -71,8 +74,9 @@ def bare_loop(flatbuffer: Path, frames: Path, runtime: str, threads: int) -> Ite
         process.wait(10)
 
 
-def main(flatbuffer: str, frames: str, runtime: str, threads: str) -> None:
+def main(flatbuffer: str, frames: str, runtime: str, threads: str, niceness: str) -> None:
     """The child's part."""
+    set_niceness(int(niceness))
     tflite: Any = importlib.import_module(RUNTIMES[runtime])
     interpreter = tflite.Interpreter(model_path=flatbuffer, num_threads=int(threads))
     interpreter.allocate_tensors()

@@ -1,18 +1,15 @@
-"""Clients of line and app: a PLC, people with the page open, people who upload, and `hey`."""
+"""Clients of line and app that are timed: a PLC, single requests, and `hey`."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import http.client
 import io
 import shutil
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.place import Missing
@@ -85,21 +82,6 @@ def _length(reply: bytes) -> int:
     return 0
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a crowd of clients saw: status codes, 0 where no answer came; and times."""
-
-    statuses: dict[int, int] = field(default_factory=dict)
-    times_ms: list[float] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, status: int, spent_ms: float) -> None:
-        """Count one answer."""
-        with self._lock:
-            self.statuses[status] = self.statuses.get(status, 0) + 1
-            self.times_ms.append(spent_ms)
-
-
 def ask(
     port: int,
     method: str,
@@ -119,65 +101,6 @@ def ask(
         return 0, b""
     finally:
         connection.close()
-
-
-PAGE_PATHS = (
-    "/",
-    "/api/v1/status",
-    "/api/v1/inspections?limit=20",
-    "/api/v1/cameras/cam1/live.jpg",
-)
-
-
-@contextlib.contextmanager
-def page_clients(port: int, count: int, period_s: float = 1.0) -> Iterator[Tally]:
-    """So many people with the page open: each asks for something once a period."""
-    with _crowd(count) as (tally, stopping, threads):
-
-        def look(number: int) -> None:
-            turn = number
-            while not stopping.wait(period_s):
-                began = time.perf_counter()
-                status, _ = ask(port, "GET", PAGE_PATHS[turn % len(PAGE_PATHS)])
-                tally.add(status, (time.perf_counter() - began) * 1000)
-                turn += 1
-
-        for number in range(count):
-            threads.append(threading.Thread(target=look, args=(number,), daemon=True))
-            threads[-1].start()
-        yield tally
-
-
-@contextlib.contextmanager
-def uploaders(port: int, photo: bytes, count: int, pause_s: float = 0.5) -> Iterator[Tally]:
-    """So many people who upload a photo, look at the answer, and upload again."""
-    with _crowd(count) as (tally, stopping, threads):
-
-        def send() -> None:
-            while not stopping.wait(pause_s):
-                began = time.perf_counter()
-                status, _ = ask(port, "POST", "/predict", photo, kind="image/jpeg")
-                tally.add(status, (time.perf_counter() - began) * 1000)
-
-        for _ in range(count):
-            threads.append(threading.Thread(target=send, daemon=True))
-            threads[-1].start()
-        yield tally
-
-
-@contextlib.contextmanager
-def _crowd(
-    count: int,
-) -> Iterator[tuple[Tally, threading.Event, list[threading.Thread]]]:
-    del count
-    stopping = threading.Event()
-    threads: list[threading.Thread] = []
-    try:
-        yield Tally(), stopping, threads
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join(10)
 
 
 @dataclass(frozen=True, slots=True)

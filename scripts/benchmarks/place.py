@@ -46,8 +46,10 @@ BASELINE_PACKAGES = (
 FRAME_PX = (640, 480)
 FRAMES = 12
 MODEL = "bench"
-APP_NICENESS = 5
-"""As in systemd/lineside-app.service."""
+APP_NICENESS, LINE_NICENESS = 5, -10
+"""As in systemd/lineside-app.service and lineside-camera@.service."""
+CLIENT_NICENESS = -15
+"""Of who takes the time from outside: he is on another machine in truth."""
 
 
 class Missing(Exception):  # noqa: N818 - read as a sentence where it is raised
@@ -229,7 +231,7 @@ class Place:
 
     def start_line(self, config: Path, camera: str) -> Running:
         """Start `lineside-camera` and wait until it is ready."""
-        return self._start(camera, ["camera", camera], config, 0)
+        return self._start(camera, ["camera", camera], config, LINE_NICENESS)
 
     def _start(self, name: str, module: list[str], config: Path, niceness: int) -> Running:
         command = [sys.executable, "-m", *module, "--config", str(config)]

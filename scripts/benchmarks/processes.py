@@ -61,6 +61,26 @@ class Running:
         return " / ".join(text.splitlines()[-3:])[-600:]
 
 
+def set_niceness(niceness: int) -> bool:
+    """Niceness of this thread and of what it starts; False where that is not allowed."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    except PermissionError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def niced(niceness: int) -> Iterator[bool]:
+    """This thread's niceness while the block runs; gives False where that is not allowed."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    allowed = set_niceness(niceness)
+    try:
+        yield allowed
+    finally:
+        set_niceness(before)
+
+
 def start(
     name: str,
     command: Sequence[str],
@@ -72,8 +92,7 @@ def start(
 
     def prepare() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if niceness:
-            os.nice(niceness)
+        set_niceness(niceness)
 
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
