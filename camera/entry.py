@@ -25,6 +25,7 @@ def inspection_of(
     *,
     ms: float,
     warning: Code = Code.FINE,
+    picture: str = "",
 ) -> Inspection:
     """The record of a shot that was looked at.
 
@@ -36,6 +37,7 @@ def inspection_of(
         found: What was seen.
         ms: From the trigger to the decision.
         warning: What was not in order meanwhile.
+        picture: The kept picture's name, or empty.
     """
     prediction = found.prediction or Prediction(score=0.0)
     exposed_at = found.frame.captured_at if found.frame else shot.deadline.started_at
@@ -58,6 +60,7 @@ def inspection_of(
         laps_ms=stopwatch.laps_ms,
         total_ms=ms,
         captured_at=time.time() - (time.monotonic() - exposed_at),
+        image=picture,
         test=shot.test,
         request_id=shot.request_id,
         findings=Findings.of(prediction),

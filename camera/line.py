@@ -282,15 +282,17 @@ class Line:
         """Record, then answer; past its share of the budget the answer goes first."""
         stopwatch.lap("rest")
         ms = shot.deadline.used_ms()
+        name = self._keep_picture(shot, found.image, found.verdict.decision)
         inspection = inspection_of(
-            self.name, shot, self.loaded, stopwatch, found, ms=ms, warning=self.warning
+            self.name,
+            shot,
+            self.loaded,
+            stopwatch,
+            found,
+            ms=ms,
+            warning=self.warning,
+            picture=name,
         )
-        if found.image is not None:
-            self._keep_picture(shot, found.image, found.verdict.decision)
-            if self.archive.wants(found.verdict.decision):
-                image = found.image
-                name = self.archive.add(shot.id, lambda: encode_jpeg(image))
-                inspection = replace(inspection, image=name)
         in_time = self.recorder.add(inspection).wait(self._patience_s(shot))
         answer = Answer(
             verdict=found.verdict,
@@ -311,10 +313,16 @@ class Line:
         share_ms = shot.deadline.budget_ms * COMMIT_SHARE
         return max(0.0, min(shot.deadline.left_ms() - ANSWER_MS, share_ms)) / 1000
 
-    def _keep_picture(self, shot: Shot, image: Image, decision: Decision) -> None:
+    def _keep_picture(self, shot: Shot, image: Image | None, decision: Decision) -> str:
+        """The picture's name in the archive; empty where it is not kept."""
+        if image is None:
+            return ""
         self.last_picture = (shot.id, image)
         if decision is Decision.NG:
             self.last_ng_picture = self.last_picture
+        if not self.archive.wants(decision):
+            return ""
+        return self.archive.add(shot.id, lambda: encode_jpeg(image))
 
     def _keep_late(self, shot: Shot, inspection: Inspection) -> None:
         """What came after the deadline is kept as late; the answer stays what it was."""

@@ -98,11 +98,10 @@ class PlcRecord:
 
     def to_line(self) -> bytes:
         """The fixed-width line: always 58 bytes, ASCII, ending in CR LF."""
-        values = asdict(self)
         digits = []
         for name, width in WIDTHS.items():
             # A number that outgrew its columns must not shift the ones behind it.
-            digits.append(f"{min(int(values[name]), 10**width - 1):0{width}d}")
+            digits.append(f"{min(int(getattr(self, name)), 10**width - 1):0{width}d}")
         return (",".join(digits) + "\r\n").encode("ascii")
 
     def to_json(self) -> bytes:

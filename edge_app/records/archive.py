@@ -26,6 +26,10 @@ JPEG_QUALITY = 88
 TIDY_S = 1.0
 """How often an idle archive looks for what has become too old."""
 
+ANSWER_FIRST_S = 0.01
+"""An idle archive begins so long after a picture came: the picture has time, and the answer to
+the part, which is on its way just then, has none."""
+
 log = logging.getLogger(__name__)
 
 
@@ -165,9 +169,16 @@ class Archive:
     def _next(self) -> tuple[int, Callable[[], bytes]] | tuple[()] | None:
         """A picture to keep; nothing after a while without one; None at the end."""
         try:
-            return self._queue.get(timeout=TIDY_S)
+            return self._queue.get_nowait()
+        except queue.Empty:
+            pass
+        try:
+            entry = self._queue.get(timeout=TIDY_S)
         except queue.Empty:
             return ()
+        if entry is not None:
+            time.sleep(ANSWER_FIRST_S)
+        return entry
 
     def _try(self, work: Callable[[], object], *, tells_recovery: bool = True) -> bool:
         try:

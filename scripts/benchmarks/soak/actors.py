@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from pyModbusTCP.client import ModbusClient
 
-from benchmarks.clients import PAGE_PATHS, Plc, ask
+from benchmarks.clients import Plc, ask
+from benchmarks.crowd import PAGE_PATHS
 from benchmarks.soak.ledger import Answer, Ledger
 from benchmarks.soak.stage import Stage
 from camera.plc.record import PlcDecision, PlcRecord
