@@ -6,7 +6,9 @@ without cutting off an answer.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import socket
 import threading
 import time
@@ -29,6 +31,10 @@ RECEIVE_BYTES = 262_144
 
 CONNECTIONS = 800
 """Below the 1024 files that a process may have open by default."""
+
+LOOP_NICENESS = 0
+"""Of the loop's thread; the app as a whole stands back at 5. Refusing must not wait for those who
+answer: at four times capacity that took 26 ms at p99, and 12 ms with a loop that goes first."""
 
 IDLE_S = 30
 TURN_S = 0.25
@@ -158,6 +164,7 @@ class Server:
         )
 
     def _run(self) -> None:
+        _go_first()
         while not self._stopping:
             self._loop.turn(self._turned_at, TURN_S)
             self._turned_at = time.monotonic()
@@ -169,3 +176,11 @@ class Server:
 
     def _channels(self) -> list[Channel]:
         return [entry for entry in list(self._map.values()) if isinstance(entry, Channel)]
+
+
+def _go_first() -> None:
+    """Put this thread before its process's others, where the system allows it."""
+    thread = threading.get_native_id()
+    if os.getpriority(os.PRIO_PROCESS, thread) > LOOP_NICENESS:
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, thread, LOOP_NICENESS)
