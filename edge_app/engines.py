@@ -83,7 +83,7 @@ class Engines:
         self._load_engine = load
         self._prove = prove
         self._proved: set[str] = set()
-        self._refused: dict[str, tuple[int, int]] = {}
+        self._settled: dict[str, tuple[tuple[int, int], ModelVersion | None]] = {}
         self._lost: dict[str, ModelVersion | None] = {}
         self._changed = threading.Condition()
         self._one_load = threading.Lock()
@@ -228,11 +228,11 @@ class Engines:
 
     def _forget(self, name: str) -> None:
         """There is no such model any more, or no version of it that can run."""
-        ran = self.store.active(name) or self.store.earlier(name)
+        known = self._meant(name) or self.store.earlier(name)
         with self._changed:
             self._loaded.pop(name, None)
             self._failed.pop(name, None)
-            if ran:
+            if known:
                 reason = f"no version of model {name} can run here; the log says why"
                 self._failed[name] = (0, reason)
 
@@ -244,13 +244,16 @@ class Engines:
             return self._in_place_of_lost(name)
         self._lost.pop(name, None)
         change = (meant.version, self.store.changed_at(name))
-        if name in self._proved:
+        settled = self._settled.get(name)
+        if settled is not None and settled[0] == change:
             # What failed has its next chance when somebody activates it again.
-            return None if self._refused.get(name) == change else meant
+            return settled[1]
+        if name in self._proved:
+            return meant
         self._proved.add(name)
+        self._settled[name] = change, None
         proven = self._prove(name)
-        if proven is None:
-            self._refused[name] = change
+        self._settled[name] = change, proven
         return proven
 
     def _in_place_of_lost(self, name: str) -> ModelVersion | None:

@@ -122,7 +122,12 @@ class Uploads:
         loaded = self.engines.get(model, deadline)
         if loaded.engine.spec.contract is None:
             raise BadImage(f"model {loaded.name} takes tensors, not pictures", 415)
-        ticket = self.door.enter(loaded.name, deadline, megapixels(content))
+        size = megapixels(content)
+        if size * 1e6 > self._max_pixels:
+            # Not the door's business: no later try of it would do better.
+            most = self._max_pixels / 1e6
+            raise BadImage(f"picture has {size:.1f} megapixels; at most {most:.1f} are taken", 413)
+        ticket = self.door.enter(loaded.name, deadline, size)
         upload = Upload(self._ids.next(), content, deadline, loaded, part, errand.current())
         judged = self._judged(upload, ticket)
         inspection = replace(judged.inspection, total_ms=deadline.used_ms())

@@ -61,6 +61,23 @@ def test_a_file_that_was_lost_before_the_start_does_so_too(
     assert started(device).get().version == 1
 
 
+def test_on_a_read_only_disk_the_version_before_runs_all_the_same(
+    device: Device, engines: Engines
+) -> None:
+    """The link can't be turned back, and the version that failed is not run for that."""
+    assert engines.get().version == 2
+    first = device.store.version("colours", 1)
+    later = Engines(
+        device.store, device._load, lambda: "colours", Room(10_000_000), lambda _: first
+    )
+
+    for _ in range(3):
+        later.refresh()
+
+    assert device.store.active("colours") == device.store.version("colours", 2)
+    assert later.get().version == 1
+
+
 def test_a_model_that_proves_itself_no_more_never_runs(device: Device, engines: Engines) -> None:
     """However often the app looks; activated again, it has proved itself and runs."""
     assert engines.get().version == 2
