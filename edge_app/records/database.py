@@ -141,7 +141,9 @@ class Database:
         try:
             yield self._connection
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # A full or failing disk has SQLite roll back by itself.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 

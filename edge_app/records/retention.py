@@ -93,7 +93,9 @@ def _remove_oldest(connection: sqlite3.Connection, count: int) -> int:
         connection.execute(f"DELETE FROM reviews WHERE inspection IN {oldest}", (count,))  # noqa: S608 - ours
         gone = connection.execute(f"DELETE FROM inspections WHERE id IN {oldest}", (count,))  # noqa: S608 - ours
     except BaseException:
-        connection.execute("ROLLBACK")
+        # A full or failing disk has SQLite roll back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
     return gone.rowcount

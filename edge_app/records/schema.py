@@ -95,7 +95,9 @@ def prepare(connection: sqlite3.Connection) -> None:
         _add_new_columns(connection)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # A full or failing disk has SQLite roll back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
