@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_app.inference.detection import Detection
 from edge_app.inference.tasks import Prediction
-from edge_app.records.heat import Heat
+from edge_app.records.small_map import SmallMap
 
 MAX_BOXES = 50
 """Boxes kept of one picture, the surest: about 4 kB."""
@@ -34,7 +34,7 @@ class Findings:
     detections: tuple[Detection, ...] = ()
     left_out: int = 0
     anomaly: float | None = None
-    heat: Heat | None = None
+    heat: SmallMap | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> Findings:
@@ -74,7 +74,7 @@ class Findings:
             ),
             left_out=int(entry.get("left_out", 0)),
             anomaly=float(entry["anomaly"]) if "anomaly" in entry else None,
-            heat=Heat.from_json(entry["map"]) if "map" in entry else None,
+            heat=SmallMap.from_json(entry["map"]) if "map" in entry else None,
         )
 
 
@@ -101,9 +101,9 @@ def _rounded(one: Detection) -> Detection:
     return Detection(one.label, round(one.score, 5), *corners)
 
 
-def _heat(prediction: Prediction) -> Heat | None:
+def _heat(prediction: Prediction) -> SmallMap | None:
     if prediction.heat is None or prediction.region is None:
         return None
     if prediction.kind == "segmentation":
-        return Heat.of_classes(prediction.heat, prediction.region, list(prediction.scores))
-    return Heat.of_anomaly(prediction.heat, prediction.region)
+        return SmallMap.of_classes(prediction.heat, prediction.region, list(prediction.scores))
+    return SmallMap.of_anomaly(prediction.heat, prediction.region)

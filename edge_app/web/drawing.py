@@ -13,7 +13,7 @@ from edge_app.inference.detection import Detection
 from edge_app.inference.preprocess import Image
 from edge_app.records.archive import encode_jpeg
 from edge_app.records.findings import Findings
-from edge_app.records.heat import LEVELS, Heat
+from edge_app.records.small_map import LEVELS, SmallMap
 from edge_app.web.errors import ApiError
 
 LONGEST_PX = 1600
@@ -104,7 +104,7 @@ class _Canvas:
             text = f"{name[:40]} {found.score:.0%}"
             cv2.putText(self.image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, ink, edge)
 
-    def _cover(self, heat: Heat) -> None:
+    def _cover(self, heat: SmallMap) -> None:
         region = heat.region
         rows = _span(region.y, region.height, self.scale, self.image.shape[0])
         columns = _span(region.x, region.width, self.scale, self.image.shape[1])
@@ -119,7 +119,7 @@ class _Canvas:
         part[:] = (part * (1 - cover) + colours * cover).astype(np.uint8)
 
 
-def _layer(heat: Heat) -> tuple[Image, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
+def _layer(heat: SmallMap) -> tuple[Image, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
     """A colour for each cell, and how much of the picture it hides."""
     grid = heat.grid
     if heat.labels:

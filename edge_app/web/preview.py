@@ -13,8 +13,8 @@ import numpy as np
 from edge_app.inference.judge import Decision, Limits, judge
 from edge_app.inference.tasks import Prediction, TaskKind
 from edge_app.records.findings import TOP_SCORES
-from edge_app.records.heat import LEVELS, Heat
 from edge_app.records.inspection import Inspection
+from edge_app.records.small_map import LEVELS, SmallMap
 
 BINS = 50
 SHOWN = 40
@@ -108,7 +108,7 @@ def _scores(inspection: Inspection, limits: Limits) -> Mapping[str, float]:
     return dict.fromkeys(limits.labels, 0.0) | dict(inspection.scores)
 
 
-def _values_of(heat: Heat) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _values_of(heat: SmallMap) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The kept map in the model's own values; a cell has the highest that was in it."""
     grid = heat.grid.astype(np.float32)
     return grid if heat.labels else heat.low + grid * np.float32((heat.high - heat.low) / LEVELS)

@@ -18,8 +18,8 @@ from edge_app.inference.tasks import Task
 from edge_app.inference.tensor import TensorInfo
 from edge_app.jobs import Job, JobStore
 from edge_app.records.findings import Findings
-from edge_app.records.heat import Heat
 from edge_app.records.inspection import Inspection
+from edge_app.records.small_map import SmallMap
 
 pytestmark = pytest.mark.slow  # a real browser
 
@@ -62,7 +62,7 @@ def test_a_map_is_drawn_where_it_is_hot(look: Any, station: Station) -> None:
     """Of an anomaly map the hot cells cover the picture, the others don't."""
     heat = np.zeros((4, 4), np.float32)
     heat[1, 2] = 1.0
-    found = Findings(anomaly=1.0, heat=Heat.of_anomaly(heat, Roi(0, 0, 64, 48)))
+    found = Findings(anomaly=1.0, heat=SmallMap.of_anomaly(heat, Roi(0, 0, 64, 48)))
     part = kept(station, findings=found)
 
     page = look().open(f"/records/{part.id}")

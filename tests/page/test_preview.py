@@ -13,7 +13,7 @@ from edge_app.inference.judge import Decision, Limits
 from edge_app.inference.limits import Band, CountRule
 from edge_app.inference.preprocess import Roi
 from edge_app.records.findings import Findings
-from edge_app.records.heat import Heat
+from edge_app.records.small_map import SmallMap
 from edge_app.web.preview import preview
 
 pytestmark = pytest.mark.slow  # a real browser
@@ -143,7 +143,7 @@ def test_a_map_s_area_is_measured_on_the_kept_map(station: Station) -> None:
     """How much of the map reaches a value is counted in its cells, and said to be an estimate."""
     heat = np.zeros((10, 10), np.float32)
     heat[:2] = 1.0
-    kept = Heat.of_anomaly(heat, Roi(0, 0, 100, 100))
+    kept = SmallMap.of_anomaly(heat, Roi(0, 0, 100, 100))
     part = station.line.part(Decision.OK, scores={}, findings=Findings(anomaly=1.0, heat=kept))
     limits = Limits(area=Band(accept=0.1, reject=0.15), pixel=0.5)
 

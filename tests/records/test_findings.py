@@ -15,9 +15,9 @@ from edge_app.inference.preprocess import Roi
 from edge_app.inference.tasks import Prediction
 from edge_app.records.database import Database
 from edge_app.records.findings import MAX_BOXES, Findings, best_scores
-from edge_app.records.heat import Heat
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import MAX_WITH_FINDINGS, Recorder
+from edge_app.records.small_map import SmallMap
 
 REGION = Roi(10, 20, 640, 480)
 
@@ -54,7 +54,7 @@ def test_the_peak_of_a_map_is_not_lost() -> None:
 
 def test_a_small_map_is_kept_as_it_is() -> None:
     """Rows, columns and their order."""
-    heat = Heat.of_anomaly(real([[0, 1, 2], [3, 4, 5]]), REGION)
+    heat = SmallMap.of_anomaly(real([[0, 1, 2], [3, 4, 5]]), REGION)
 
     assert heat is not None
     assert heat.grid.tolist() == [[0, 51, 102], [153, 204, 255]]
@@ -62,7 +62,7 @@ def test_a_small_map_is_kept_as_it_is() -> None:
 
 def test_a_map_without_any_difference_is_one() -> None:
     """All cells have the least value."""
-    heat = Heat.of_anomaly(np.full((64, 64), 0.5, np.float32), REGION)
+    heat = SmallMap.of_anomaly(np.full((64, 64), 0.5, np.float32), REGION)
 
     assert heat is not None
     assert (heat.low, heat.high, heat.grid.max()) == (0.5, 0.5, 0)

@@ -19,11 +19,11 @@ from edge_app.records.archive import Archive
 from edge_app.records.counters import Counters
 from edge_app.records.database import Database
 from edge_app.records.findings import Findings
-from edge_app.records.heat import Heat
 from edge_app.records.ids import WITHOUT_DISK, Ids, leaser
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
 from edge_app.records.ring import image_name
+from edge_app.records.small_map import SmallMap
 
 
 def until(look: Callable[[], object], within_s: float = 5.0) -> None:
@@ -75,7 +75,7 @@ def test_what_is_recorded_comes_back(tmp_path: Path) -> None:
             (Detection("nut", 0.91, 1.5, 2.0, 30.0, 40.0), Detection("螺母", 0.5, 0, 0, 9, 9)),
             left_out=3,
             anomaly=0.25,
-            heat=Heat(Roi(8, 4, 64, 48), 2, 3, bytes(range(6)), 0.5, 1.5),
+            heat=SmallMap(Roi(8, 4, 64, 48), 2, 3, bytes(range(6)), 0.5, 1.5),
         ),
     )
     database = Database(tmp_path / "records.db")

@@ -19,7 +19,7 @@ LEVELS = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Heat:
+class SmallMap:
     """Values over a part of the source picture, a byte for each cell.
 
     Args:
@@ -43,7 +43,7 @@ class Heat:
     labels: tuple[str, ...] = ()
 
     @classmethod
-    def of_anomaly(cls, values: NDArray[np.float32], region: Roi) -> Heat | None:
+    def of_anomaly(cls, values: NDArray[np.float32], region: Roi) -> SmallMap | None:
         """The small form of an anomaly map; None if a value is no number."""
         if not np.isfinite(values).all():
             return None
@@ -54,7 +54,9 @@ class Heat:
         return cls(region, rows, columns, cells.astype(np.uint8).tobytes(), low, high)
 
     @classmethod
-    def of_classes(cls, values: NDArray[np.float32], region: Roi, labels: Sequence[str]) -> Heat:
+    def of_classes(
+        cls, values: NDArray[np.float32], region: Roi, labels: Sequence[str]
+    ) -> SmallMap:
         """The small form of a segmentation's class numbers."""
         classes = values.astype(np.intp)
         covered = np.bincount(classes.ravel(), minlength=len(labels))
@@ -88,7 +90,7 @@ class Heat:
         }
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Heat:
+    def from_json(cls, entry: Mapping[str, Any]) -> SmallMap:
         """Read what `to_json` wrote.
 
         Raises:
