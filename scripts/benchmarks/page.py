@@ -11,7 +11,7 @@ from benchmarks.figures import Part, Table
 from benchmarks.machine import Quiet
 from benchmarks.svg import tail_plot
 
-PARTS = ("line", "app", "tune", "swap", "decode", "convert", "start")
+PARTS = ("line", "app", "tune", "swap", "decode", "batch", "convert", "start")
 
 HEAD = """\
 # Performance
