@@ -106,6 +106,16 @@ def test_a_picture_is_tried(look: Any) -> None:
     expect(page.locator("#answers .score-bars li").first).to_contain_text("blue")
 
 
+def test_the_verdict_of_a_tried_picture_comes_into_view(look: Any) -> None:
+    """On a phone the verdict lies below the picture; nobody has to look for it."""
+    page = look(viewport=PHONE).open("/try")
+    page.locator("#try-file").set_input_files(
+        {"name": "part.png", "mimeType": "image/png", "buffer": picture("blue", 400, 900)}
+    )
+
+    expect(page.locator("#answers .upload-why")).to_be_in_viewport(ratio=1)
+
+
 def test_new_limits_are_tried_before_they_are_saved(
     look: Any, station: Station, jobs: JobStore
 ) -> None:

@@ -34,8 +34,10 @@ async function run() {
   byId("try-picture").scrollIntoView({ block: "nearest" });
   // One after the other: two at once would only wait for each other and look slow.
   for (const [place, model] of wanted.entries()) {
-    const doc = await judged(file, byId("answers").children[place], pathOf(model));
+    const answer = byId("answers").children[place];
+    const doc = await judged(file, answer, pathOf(model));
     if (file !== picture) return;
+    if (place === 0) answer.querySelector(".upload-why").scrollIntoView({ block: "nearest" });
     if (place === 0 && doc) new Overlay(byId("try-picture"), image).show(doc);
   }
 }
