@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ def prepare(progress: Progress, path: Path, kind: Kind, wish: Wish, scratch: Pat
     """
     progress(0, 1)
     origin = path
+    notes: tuple[str, ...] = ()
     if kind == "keras":
-        path = _export(path, scratch / "exported")
-    document, graph, notes = _read(path, wish.tags)
+        path, notes = scratch / "exported", _export(path, scratch / "exported")
+    document, graph, chosen = _read(path, wish.tags)
+    notes += chosen
     name = _choose_signature(graph, wish.signature)
     if any(node.op in VARIABLES_OF_TF1 for node in graph.graph_def.node):
         path = _freeze(path, graph, name, scratch / "frozen")
@@ -56,7 +59,25 @@ def prepare(progress: Progress, path: Path, kind: Kind, wish: Wish, scratch: Pat
     )
 
 
-def _export(path: Path, target: Path) -> Path:
+def _export(path: Path, target: Path) -> tuple[str, ...]:
+    """Save a Keras file as a SavedModel; what Keras 3 can't read is given to Keras 2."""
+    try:
+        _load_keras(path).export(str(target), format="tf_saved_model", verbose=False)
+    # Keras raises whatever its layers do.
+    except Exception as error:
+        if "No model config found" in str(error):
+            raise Refused(
+                f"{path.name} holds weights only, not the layers they belong to; "
+                "save the whole model with model.save()"
+            ) from error
+        shutil.rmtree(target, ignore_errors=True)
+        if _export_by_keras_2(path, target):
+            return ("read by Keras 2, for Keras 3 can't",)
+        raise Refused(f"Keras can't read {path.name}: {one_line(error)}") from error
+    return ()
+
+
+def _load_keras(path: Path) -> Any:
     import keras  # noqa: PLC0415 - only the TensorFlow child may load it
 
     class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc] # untyped base
@@ -67,20 +88,24 @@ def _export(path: Path, target: Path) -> Path:
                 raise ValueError(f"DepthwiseConv2D with groups={groups} is not known")
             super().__init__(*args, **kwargs)
 
+    known = {"DepthwiseConv2D": DepthwiseConv2D}
+    return keras.models.load_model(path, compile=False, custom_objects=known)
+
+
+def _export_by_keras_2(path: Path, target: Path) -> bool:
+    """Whether the Keras of old could; files of Teachable Machine need it."""
     try:
-        model = keras.models.load_model(
-            path, compile=False, custom_objects={"DepthwiseConv2D": DepthwiseConv2D}
-        )
-        model.export(str(target), format="tf_saved_model", verbose=False)
-    # Keras raises whatever its layers do.
-    except Exception as error:
-        if "No model config found" in str(error):
-            raise Refused(
-                f"{path.name} holds weights only, not the layers they belong to; "
-                "save the whole model with model.save()"
-            ) from error
-        raise Refused(f"Keras can't read {path.name}: {one_line(error)}") from error
-    return target
+        import tf_keras  # noqa: PLC0415 - only the TensorFlow child may load it
+        from tf_keras.src.saving.serialization_lib import SafeModeScope  # noqa: PLC0415
+
+        # Its own `safe_mode` does not reach HDF5, where a Lambda layer would run foreign code.
+        with SafeModeScope(safe_mode=True):
+            tf_keras.models.load_model(path, compile=False).export(str(target))
+    # A file of Keras 3 is foreign to it in as many ways; Keras 3's own words are the clear ones.
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+        return False
+    return True
 
 
 def _read(path: Path, tags: tuple[str, ...]) -> tuple[Any, Any, tuple[str, ...]]:

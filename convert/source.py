@@ -132,7 +132,8 @@ def _locate_folder(path: Path) -> tuple[Path, Kind, tuple[str, ...]]:
 def labels_beside(model: Path) -> Path | None:
     """A labels file that was exported together with the model, as Teachable Machine does."""
     inside = [model / "labels.txt", model / "assets" / "labels.txt"] if model.is_dir() else []
-    beside = [model.parent / "labels.txt"] if model.name == "model.savedmodel" else []
+    teachable = model.name in ("model.savedmodel", "keras_model.h5")
+    beside = [model.parent / "labels.txt"] if teachable else []
     return next((path for path in inside + beside if path.is_file()), None)
 
 

@@ -116,12 +116,14 @@ def test_the_newest_version_folder_is_taken(tmp_path: Path) -> None:
 
 
 def test_labels_exported_with_the_model_are_found(tmp_path: Path) -> None:
-    """Teachable Machine puts them beside the folder `model.savedmodel`."""
+    """Teachable Machine puts them beside `model.savedmodel` or `keras_model.h5`."""
     model = tmp_path / "model.savedmodel"
     model.mkdir()
     assert labels_beside(model) is None
     (tmp_path / "labels.txt").write_text("0 ok\n1 bad\n")
     assert labels_beside(model) == tmp_path / "labels.txt"
+    assert labels_beside(tmp_path / "keras_model.h5") == tmp_path / "labels.txt"
+    assert labels_beside(tmp_path / "other.h5") is None
 
 
 @pytest.mark.parametrize(
