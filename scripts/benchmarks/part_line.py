@@ -139,7 +139,7 @@ class LinePart:
         table.note = (
             f"{self._unanswered} triggers without an answer, {self._undecided} without a decision. "
             "The line does more than the loop: it takes a request, waits for its frame, judges, "
-            "and has the record on disk before it answers."
+            "and has written the record (fsync follows) before it answers."
         )
         part.tables.insert(0, table)
         part.plots.append(("Trigger to answer", ["bare", "line", "line under load"]))

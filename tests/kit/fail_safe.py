@@ -51,9 +51,9 @@ counters. 2026-11-26, two x86-64 cores at work for others too, 217 s:
 No answer of another part, none twice with another word, none lost, none after its deadline by the
 line's account, no bad part and no fault that was OK. A fifth of the frames shows a bad part.
 
-**Not shown here:** a real power cut (SIGKILL at any moment stands for it; commits are
-on the disk within `[data] sync_within_ms`, files are renamed into place), a real loss of the disk,
-heat, and a PLC of any make.
+**Not shown here:** a plug that is pulled (kills at any moment and a disk's own writes replayed
+stand for it, see [operation.md](operation.md)), a disk that fails for good, heat, and a PLC of any
+make.
 """
 
 

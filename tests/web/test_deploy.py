@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from device import Device, picture
+from running import free_port
 
 from edge_app.config import AppSettings
 from edge_app.web.server import Server
@@ -87,7 +88,7 @@ def proxied(device: Device, tmp_path: Path) -> Iterator[int]:
     settings = replace(AppSettings(), port=0, trusted_proxy="127.0.0.1")
     server = Server(device.app, settings, [])
     server.start()
-    port = server.port + 1 if server.port < 65_000 else server.port - 1
+    port = free_port()
     subprocess.run(
         [*CERTIFICATE, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"],
         cwd=tmp_path,
