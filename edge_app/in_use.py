@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from edge_app.turn import take
 
 LOCK = ".in-use"
 STAGE, READY = ".restore", "ready"
@@ -38,7 +38,7 @@ def occupy(data_dir: Path) -> None:
         InUse: A restore is at work, or was cut off.
     """
     lock = _open(data_dir)
-    if lock is not None and not _take(lock, fcntl.LOCK_SH):
+    if lock is not None and not take(lock, alone=False, within_s=0.0):
         raise InUse(f"a restore is at work in {data_dir}")
     if restore_is_cut_off(data_dir):
         raise InUse(f"a restore of {data_dir} was cut off: lineside restore --finish completes it")
@@ -55,7 +55,7 @@ def alone(data_dir: Path, wait_s: float = 0.0) -> Iterator[None]:
     if lock is None:
         raise InUse(f"{data_dir} can't be written")
     try:
-        if not _take(lock, fcntl.LOCK_EX, wait_s):
+        if not take(lock, alone=True, within_s=wait_s):
             raise InUse(
                 f"programs work on {data_dir}; stop them first: "
                 "systemctl stop lineside.target lineside-app.socket"
@@ -72,16 +72,3 @@ def _open(data_dir: Path) -> int | None:
     except OSError as error:
         log.warning("whether %s is in use can't be said: %s", data_dir, error.strerror)
         return None
-
-
-def _take(lock: int, kind: int, wait_s: float = 0.0) -> bool:
-    ends_at = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(lock, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= ends_at:
-                return False
-            time.sleep(0.05)
-        else:
-            return True

@@ -10,11 +10,9 @@ state or the new one.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from pathlib import Path
 
 from edge_app.inference.durable import PARTIAL_SUFFIX, link_durably, sync_folder, write_durably
 from edge_app.inference.tune import Tuning
+from edge_app.turn import take
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a model may be called: it becomes a folder, a path of the API and a word for the PLC."""
@@ -260,7 +259,9 @@ class Shelf:
             folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self.folder)
             with (self.folder / LOCK).open("w") as lock:
-                _take(lock.fileno(), LOCK_WAIT_S)
+                if not take(lock.fileno(), alone=True, within_s=LOCK_WAIT_S):
+                    long = f"{LOCK_WAIT_S:.0f} s"
+                    raise StoreError(f"another process has been changing the models for {long}")
                 for leftover in folder.glob(f".*{PARTIAL_SUFFIX}"):
                     leftover.unlink(missing_ok=True)
                 yield
@@ -287,17 +288,3 @@ def _up_to_last(history: list[int], version: int) -> list[int]:
     """The list up to where the version stands last, that one included."""
     places = [place for place, number in enumerate(history) if number == version]
     return history[: places[-1] + 1] if places else [version]
-
-
-def _take(descriptor: int, wait_s: float) -> None:
-    ends_at = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= ends_at:
-                message = f"another process has been changing the models for {wait_s:.0f} s"
-                raise StoreError(message) from None
-            time.sleep(0.02)
-        else:
-            return

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_app.inference.durable import sync_folder
 from edge_app.records.database import Database, opening
 from edge_app.records.floor import read_floor, write_floor
-from edge_app.records.turn import turn
+from edge_app.turn import turn
 
 KEPT = 3
 """Set-aside databases that are kept; a card that spoils one after the other must not fill up."""

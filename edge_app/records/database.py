@@ -22,8 +22,8 @@ from edge_app.records.query import Query
 from edge_app.records.review import Review
 from edge_app.records.row import inspection_of
 from edge_app.records.schema import prepare
-from edge_app.records.turn import turn
 from edge_app.records.write import write_inspections
+from edge_app.turn import turn
 
 BUSY_MS = 2000
 """The other process holds the write lock for one commit; longer means a sick disk."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_app.records.database import Database
 from edge_app.records.floor import LOCK, read_floor, write_floor
-from edge_app.records.turn import turn
+from edge_app.turn import turn
 
 LEASE = 1000
 """Ids reserved by one commit. A restart gives up what was left of them: 32 bits last for

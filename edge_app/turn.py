@@ -1,4 +1,4 @@
-"""One program at a time: a lock on a file beside the records."""
+"""One program at a time: a lock on a file, which the kernel drops when its holder dies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 PATIENCE_S = 2.0
 """Who holds the lock does little with it; longer means a sick disk, and nobody waits for that."""
+
+AGAIN_S = 0.002
 
 
 @contextmanager
@@ -27,20 +29,27 @@ def turn(path: Path, *, alone: bool = True, within_s: float = PATIENCE_S) -> Ite
     """
     lock = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
-        _take(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, within_s, path)
+        if not take(lock, alone=alone, within_s=within_s):
+            raise TimeoutError(f"{path.name} is held by another program")
         yield
     finally:
         os.close(lock)
 
 
-def _take(lock: int, kind: int, within_s: float, path: Path) -> None:
+def take(lock: int, *, alone: bool, within_s: float) -> bool:
+    """Lock an open file; false if another program kept it all the while.
+
+    Raises:
+        OSError: The disk has no lock.
+    """
+    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     ends_at = time.monotonic() + within_s
     while True:
         try:
             fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= ends_at:
-                raise TimeoutError(f"{path.name} is held by another program") from None
-            time.sleep(0.002)
+                return False
+            time.sleep(AGAIN_S)
         else:
-            return
+            return True
