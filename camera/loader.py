@@ -11,7 +11,6 @@ from pathlib import Path
 from edge_app.config import InferenceSettings
 from edge_app.inference.engine import Engine
 from edge_app.inference.judge import Limits
-from edge_app.inference.tune import Choice
 from edge_app.jobs import Job, JobStore, job_crc
 from edge_app.models import ModelStore, ModelVersion, StoreError
 
@@ -50,8 +49,7 @@ class JobShelf:
 
     def __init__(self, data_dir: Path, inference: InferenceSettings) -> None:
         self._jobs = JobStore(data_dir / "jobs")
-        pin = Choice(inference.runtime, inference.threads)
-        self._models = ModelStore(data_dir / "models", pin=pin)
+        self._models = ModelStore.of_device(data_dir, inference)
         self._started: set[str] = set()
 
     def load(self, number: int) -> LoadedJob:

@@ -15,7 +15,6 @@ from edge_app.door import Door
 from edge_app.engines import Engines, Load
 from edge_app.inference.bundle import ModelBundle
 from edge_app.inference.engine import Engine
-from edge_app.inference.tune import Choice
 from edge_app.jobs import JobError, JobStore
 from edge_app.lines import Lines
 from edge_app.metrics import Metrics
@@ -93,8 +92,7 @@ def build(settings: Settings) -> Parts:
     """Everything, not yet running."""
     data_dir = settings.data_dir
     database_path = data_dir / "records.db"
-    pins = settings.inference
-    store = ModelStore(data_dir / "models", pin=Choice(pins.runtime, pins.threads))
+    store = ModelStore.of_device(data_dir, settings.inference)
     archive, ledger = archive_and_ledger(
         data_dir,
         CAMERA,
@@ -109,7 +107,7 @@ def build(settings: Settings) -> Parts:
             store,
             _loader(store),
             lambda: _default_model(settings, store),
-            Room(pins.models_max_mb * 1_000_000),
+            Room(settings.inference.models_max_mb * 1_000_000),
             prove=lambda name: _proven(store, name),
         ),
         door=Door(places=settings.app.threads),

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Protocol
 
+from edge_app.config import InferenceSettings
 from edge_app.inference.acceptance import Proof
 from edge_app.inference.acceptance import prove as prove_in_child
 from edge_app.inference.adopt import CannotAdopt, adopt
@@ -99,6 +100,11 @@ class ModelStore:
     def written_bytes(self) -> int:
         """Bytes of model files written since the start."""
         return self._shelf.written_bytes
+
+    @classmethod
+    def of_device(cls, data_dir: Path, pins: InferenceSettings) -> ModelStore:
+        """The store of a data directory, with the runtime and threads that are set."""
+        return cls(data_dir / "models", pin=Choice(pins.runtime, pins.threads))
 
     def names(self) -> list[str]:
         """Names of all models that have a version, sorted."""

@@ -21,7 +21,7 @@ from edge_app.inference.metadata import FileFacts, read_facts
 from edge_app.inference.preprocess import Color, Kernel, Resize
 from edge_app.inference.tasks import Activation, TaskKind
 from edge_app.inference.tensor import TensorInfo
-from edge_app.inference.tune import Choice, Tuning
+from edge_app.inference.tune import Tuning
 from edge_app.models import ModelStore, ModelVersion, StoreError
 
 Say = Callable[[str], None]
@@ -76,8 +76,7 @@ def _store(arguments: argparse.Namespace) -> ModelStore:
     if arguments.data:
         return ModelStore(arguments.data / "models")
     settings = load_settings(arguments.config)
-    pin = Choice(settings.inference.runtime, settings.inference.threads)
-    return ModelStore(settings.data_dir / "models", pin=pin)
+    return ModelStore.of_device(settings.data_dir, settings.inference)
 
 
 def _add_add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

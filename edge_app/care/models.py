@@ -34,9 +34,7 @@ def jobs(device: Device) -> Iterator[Finding]:
 
 def models(device: Device) -> Iterator[Finding]:
     """Is every model that is needed active, whole, proved here and within the budget?"""
-    pins = device.settings.inference
-    pin = Choice(pins.runtime, pins.threads)
-    store = ModelStore(device.settings.data_dir / "models", pin=pin)
+    store = ModelStore.of_device(device.settings.data_dir, device.settings.inference)
     budgets = _budgets_ms(device)
     if not budgets:
         todo = "lineside models add FILE --activate, and a job that names it"
