@@ -33,6 +33,7 @@ from edge_app.tally import Tally
 from edge_app.upload import CAMERA
 from edge_app.uploads import Uploads
 from edge_app.vitals import Sensors
+from edge_app.watched import Watched
 from edge_app.web.factory import create_app
 
 CREW = 3
@@ -120,14 +121,14 @@ def build(settings: Settings) -> Parts:
     )
     lines = Lines(settings.socket_dir, list(settings.cameras))
     surroundings = Surroundings(Disk(data_dir, settings.data.card_endurance_tb), Sensors())
-    status = AppStatus(uploads, lines, surroundings, ledger, data_dir)
-    metrics, access = Metrics(uploads, lines, surroundings, ledger, data_dir), Access(data_dir)
+    watched = Watched(uploads, lines, surroundings, ledger, data_dir)
+    metrics, access = Metrics(watched), Access(data_dir)
     uploads.watch(tally.count, metrics.inspected)
     recent = RecentLog()
     app = create_app(
         uploads=uploads,
         lines=lines,
-        status=status,
+        status=AppStatus(watched),
         tally=tally,
         metrics=metrics,
         access=access,

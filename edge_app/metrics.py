@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,12 +14,9 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge_app.lines import Lines
 from edge_app.records.damage import set_aside_before
 from edge_app.records.inspection import Inspection
-from edge_app.records.ledger import Ledger
-from edge_app.surroundings import Surroundings
-from edge_app.uploads import Uploads
+from edge_app.watched import Watched
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 """The budget of 200 ms is a bucket's edge: what lies above it missed it."""
@@ -32,21 +28,10 @@ class Metrics:
     """The app's own counts, and all that can be looked up.
 
     Args:
-        uploads: Uploads, their door, recorder and archive.
-        lines: The lines, as last heard.
-        surroundings: The computer itself.
-        ledger: What the app writes.
-        data_dir: Where the records are.
+        watched: Who is asked for it.
     """
 
-    def __init__(
-        self,
-        uploads: Uploads,
-        lines: Lines,
-        surroundings: Surroundings,
-        ledger: Ledger,
-        data_dir: Path,
-    ) -> None:
+    def __init__(self, watched: Watched) -> None:
         # A second series for each counter, which nobody looks at.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._registry = CollectorRegistry(auto_describe=True)
@@ -83,7 +68,7 @@ class Metrics:
             ["verdict", "code"],
             registry=self._registry,
         )
-        self._registry.register(_LookedUp(uploads, lines, surroundings, ledger, data_dir))
+        self._registry.register(_LookedUp(watched))
 
     def answered(self, dialect: str, status: int, spent_s: float) -> None:
         """Count one answered request."""
@@ -105,19 +90,8 @@ class Metrics:
 class _LookedUp(Collector):
     """What others know already is asked of them, not counted twice."""
 
-    def __init__(
-        self,
-        uploads: Uploads,
-        lines: Lines,
-        surroundings: Surroundings,
-        ledger: Ledger,
-        data_dir: Path,
-    ) -> None:
-        self._uploads = uploads
-        self._lines = lines
-        self._surroundings = surroundings
-        self._ledger = ledger
-        self._data_dir = data_dir
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is looked up while the program is put together."""
@@ -131,13 +105,13 @@ class _LookedUp(Collector):
         yield from self._line_verdicts()
         for name, what, look in LINE_GAUGES:
             gauge = GaugeMetricFamily(name, what, labels=["camera"])
-            for camera in self._lines.names:
-                if (value := look(self._lines.state(camera).to_json())) is not None:
+            for camera in self._watched.lines.names:
+                if (value := look(self._watched.lines.state(camera).to_json())) is not None:
                     gauge.add_metric([camera], value)
             yield gauge
 
     def _app(self) -> Iterator[Metric]:
-        uploads = self._uploads
+        uploads = self._watched.uploads
         refused = CounterMetricFamily(
             "lineside_upload_refusals", "Uploads refused, by reason.", labels=["reason"]
         )
@@ -155,7 +129,7 @@ class _LookedUp(Collector):
         yield _gauge(
             "lineside_records_set_aside",
             "Damaged databases that were set aside.",
-            len(set_aside_before(self._data_dir)),
+            len(set_aside_before(self._watched.data_dir)),
         )
         yield _gauge("lineside_pictures_bytes", "Pictures of uploads on disk.", archive.kept_bytes)
         lost = CounterMetricFamily("lineside_pictures_dropped", "Pictures of uploads given up.")
@@ -163,7 +137,7 @@ class _LookedUp(Collector):
         yield lost
 
     def _box(self) -> Iterator[Metric]:
-        box = self._surroundings.to_json()
+        box = self._watched.surroundings.to_json()
         # A machine that can't be slowed down, or does not tell, has nothing to be watched.
         for name, what, key in BOX_GAUGES:
             if box[key] is not None:
@@ -181,9 +155,9 @@ class _LookedUp(Collector):
             "What programs wrote since their start, by purpose; kernel: its own count of all.",
             labels=["program", "purpose"],
         )
-        accounts: dict[str, object] = {"app": self._ledger.to_json()}
-        for camera in self._lines.names:
-            accounts[camera] = self._lines.state(camera).status.get("written")
+        accounts: dict[str, object] = {"app": self._watched.ledger.to_json()}
+        for camera in self._watched.lines.names:
+            accounts[camera] = self._watched.lines.state(camera).status.get("written")
         for program, account in accounts.items():
             since_start = account.get("since_start") if isinstance(account, dict) else None
             for purpose, count in (since_start or {}).items():
@@ -197,8 +171,8 @@ class _LookedUp(Collector):
         missed = CounterMetricFamily(
             "lineside_line_missed", "Triggers that were refused.", labels=["camera"]
         )
-        for camera in self._lines.names:
-            life = self._lines.state(camera).status.get("life")
+        for camera in self._watched.lines.names:
+            life = self._watched.lines.state(camera).status.get("life")
             if not isinstance(life, dict):
                 continue
             for verdict in VERDICTS:

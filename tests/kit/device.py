@@ -44,6 +44,7 @@ from edge_app.tally import Tally
 from edge_app.upload import CAMERA
 from edge_app.uploads import Uploads
 from edge_app.vitals import Sensors
+from edge_app.watched import Watched
 from edge_app.web.factory import create_app
 
 SIDE = 8
@@ -160,12 +161,13 @@ class Device:
         surroundings = Surroundings(Disk(data_dir, 30), sensors or Sensors())
         archive = self.uploads.archive
         ledger = Ledger(data_dir / "written.json", {"pictures": lambda: archive.written_bytes})
-        self.metrics = Metrics(self.uploads, self.lines, surroundings, ledger, data_dir)
+        watched = Watched(self.uploads, self.lines, surroundings, ledger, data_dir)
+        self.metrics = Metrics(watched)
         self.uploads.watch(self.seen.append, self.tally.count, self.metrics.inspected)
         self.app = create_app(
             uploads=self.uploads,
             lines=self.lines,
-            status=AppStatus(self.uploads, self.lines, surroundings, ledger, data_dir),
+            status=AppStatus(watched),
             tally=self.tally,
             metrics=self.metrics,
             access=self.access,
