@@ -95,6 +95,12 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _say(sentence: str) -> None:
+    """For a person, at once, also where it goes to a file."""
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
 class Up:
     """Runs everything until told to stop.
 
@@ -108,7 +114,7 @@ class Up:
         self,
         data_dir: Path,
         overrides: dict[str, str],
-        say: Callable[[str], None] = print,
+        say: Callable[[str], None] = _say,
     ) -> None:
         self._data_dir = data_dir.resolve()
         self._config = self._data_dir / "lineside.toml"
