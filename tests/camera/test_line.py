@@ -613,6 +613,28 @@ def test_short_memory_is_no_decision(rig: Callable[..., Any]) -> None:
 
 
 @pytest.mark.failsafe(
+    "a part's record can't even be made",
+    "decision 4, code 99",
+    "at once",
+    "none; the log names the trigger",
+    "the next part",
+)
+def test_a_part_without_a_record_is_no_decision(rig: Callable[..., Any]) -> None:
+    """A good part whose recording raises is NONE: it would leave no trace of why it was OK."""
+    line = rig().start()
+    add = line.recorder.add
+
+    def fail(_inspection: Inspection) -> threading.Event:
+        raise ValueError("a number that no record holds")
+
+    line.recorder.add = fail
+    record = line.fire(1)
+    assert (record.decision, record.code) == (PlcDecision.NONE, Code.INTERNAL)
+    line.recorder.add = add
+    assert line.fire(2).decision is PlcDecision.OK
+
+
+@pytest.mark.failsafe(
     "clock stepped by a day, either way",
     "nothing",
     "-",
