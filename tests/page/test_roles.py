@@ -46,6 +46,8 @@ def log_in(looker: Looker, name: str, to: str = "/") -> Any:
     page.locator("[name=name]").fill(name)
     page.locator("[name=password]").fill(PASSWORD)
     page.locator("form button").click()
+    # The view's buttons do something as soon as its modules ran, which is before `load`.
+    page.wait_for_url(lambda url: "/login" not in url, wait_until="load")
     return page
 
 
