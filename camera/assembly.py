@@ -83,7 +83,7 @@ class Assembly:
             answered=record_expired(self.recorder, name),
             missed=self.recorder.keep_counters,
         )
-        shelf = JobShelf(data_dir, settings.inference)
+        shelf = JobShelf(data_dir, settings.inference, self.station.pause)
         self.line = Line(
             name=name,
             capture=Capture(lambda: make_source(camera), name, camera.frozen_s),

@@ -17,6 +17,9 @@ from edge_app.models import ModelStore, ModelVersion, StoreError
 MAX_PRELOADED = 8
 """Each holds an interpreter: some megabytes for a small model, some hundred for a large one."""
 
+PAUSE_S = 0.1
+"""How long a step of loading waits for a moment between two parts."""
+
 log = logging.getLogger(__name__)
 
 
@@ -45,11 +48,19 @@ class JobShelf:
     Args:
         data_dir: Where `jobs` and `models` lie.
         inference: How models are run.
+        pause: Waits for a moment between two parts, at most so many seconds. Each step holds
+            Python's lock for some milliseconds.
     """
 
-    def __init__(self, data_dir: Path, inference: InferenceSettings) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        inference: InferenceSettings,
+        pause: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._jobs = JobStore(data_dir / "jobs")
         self._models = ModelStore.of_device(data_dir, inference)
+        self._pause = pause
         self._started: set[str] = set()
 
     def load(self, number: int) -> LoadedJob:
@@ -63,8 +74,10 @@ class JobShelf:
         """
         job = self._jobs.load(number)
         version = self._version(job.model)
+        self._pause(PAUSE_S)
         bundle = self._models.load(version)
         choice = self._models.choice(version)
+        self._pause(PAUSE_S)
         engine = Engine(bundle, choice.runtime, choice.threads)
         engine.warm()
         limits = job.limits or bundle.spec.limits

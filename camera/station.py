@@ -18,6 +18,9 @@ from edge_app.inference.budget import Deadline
 from edge_app.inference.judge import Code, no_decision
 from edge_app.records.database import Counters
 
+ANSWER_LEAVES_S = 0.002
+"""From a shot's end until its answer is on its way, with time to spare."""
+
 HELD_ANSWERS = 256
 """Shots kept in memory: a slow reader of results (Modbus) may be this many behind."""
 
@@ -60,6 +63,7 @@ class Station:
         self._job = 0
         self._in_work: Shot | None = None
         self._taken = False
+        self._released = 0
         self._newest: tuple[Shot, float] | None = None
         self._held: deque[tuple[Shot, float]] = deque(maxlen=HELD_ANSWERS)
         self._results: deque[tuple[int, Shot]] = deque(maxlen=HELD_ANSWERS)
@@ -212,7 +216,23 @@ class Station:
                 self._give(shot, Answer(no_decision(Code.INTERNAL, "not inspected"), 0.0))
             if self._in_work is shot:
                 self._in_work = None
+            self._released += 1
             self._changed.notify_all()
+
+    def pause(self, within_s: float) -> None:
+        """Wait until a part has just had its answer: then the next one is farthest away.
+
+        For work beside the inspections that holds them up, as loading a model does. Returns at
+        once while no triggers are taken, and after `within_s` when none come.
+        """
+        with self._changed:
+            before = self._released
+            if not self._changed.wait_for(
+                lambda: self._closed or self._released != before, timeout=within_s
+            ):
+                return
+        if not self._closed:
+            time.sleep(ANSWER_LEAVES_S)
 
     def wait(self, shot: Shot, until: float) -> Answer | None:
         """Wait for a shot's answer until a monotonic moment; at the deadline there is always one.

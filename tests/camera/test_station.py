@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -249,6 +250,44 @@ def inspect_fired(station: Station, n: int) -> Shot:
     """Fire and inspect."""
     station.fire("plc", n=n)
     return inspect(station)
+
+
+def test_a_pause_ends_when_a_part_has_its_answer() -> None:
+    """Not when it is fired, and not with its answer alone: the loop may still be at it."""
+    station, _ = make()
+    paused = threading.Thread(target=station.pause, args=(60,))
+    paused.start()
+    shot = station.fire("plc", n=1)
+    station.settle(shot, Answer(OK, 5.0))
+    paused.join(0.1)
+    assert paused.is_alive()
+
+    station.release(shot)
+
+    paused.join(10)
+    assert not paused.is_alive()
+
+
+@pytest.mark.parametrize("closed", [Code.JOB_LOADING, Code.STARTING])
+def test_nobody_pauses_while_no_triggers_are_taken(closed: Code) -> None:
+    """No part comes then that could be held up."""
+    station, _ = make()
+    station.close(closed, "busy otherwise")
+    paused = threading.Thread(target=station.pause, args=(60,))
+
+    paused.start()
+
+    paused.join(10)
+    assert not paused.is_alive()
+
+
+def test_without_parts_a_pause_has_an_end() -> None:
+    """A job is loaded also while nothing runs on the belt."""
+    station, _ = make()
+
+    station.pause(0.01)
+
+    assert station.ready
 
 
 class StationModel(RuleBasedStateMachine):
