@@ -15,7 +15,7 @@ from pathlib import Path
 
 from running import running
 
-from camera.plc.record import PlcDecision, PlcRecord
+from camera.plc.record import PlcDecision
 from edge_app.records.database import Database
 
 STOP_S = 2.0
@@ -39,7 +39,7 @@ def test_a_part_goes_the_whole_way(tmp_path: Path) -> None:
     photo = Path(__file__).parents[1] / "edge_app" / "demo" / "parts"
     with running(tmp_path / "data") as up:
         up.wait_for(lambda: up.line()["up"])
-        record = PlcRecord.from_line(up.get("/plc/trigger?n=17&part=AB12", plc=True))
+        record = up.fire("n=17&part=AB12")
         shown = json.loads(up.get(f"/api/v1/inspections/{record.id}"))
         request = urllib.request.Request(
             f"http://127.0.0.1:{up.port}/predict",
@@ -65,11 +65,11 @@ def test_a_killed_line_comes_back_and_invents_nothing(tmp_path: Path) -> None:
     """After SIGKILL the line is back, the app said so, ids go on, answers match records."""
     with running(tmp_path / "data") as up:
         up.wait_for(lambda: up.line()["up"])
-        before = PlcRecord.from_line(up.get("/plc/trigger?n=1", plc=True))
+        before = up.fire("n=1")
         os.kill(up.pid_of("cam1"), signal.SIGKILL)
         up.wait_for(lambda: not up.line()["up"])
         up.wait_for(lambda: up.line()["up"] and up.line()["status"]["ready"])
-        after = PlcRecord.from_line(up.get("/plc/trigger?n=1", plc=True))
+        after = up.fire("n=1")
 
     assert before.id < after.id
     database = Database(tmp_path / "data" / "records.db")

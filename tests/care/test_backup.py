@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from running import Command, running
 
-from camera.plc.record import PlcDecision, PlcRecord
+from camera.plc.record import PlcDecision
 from edge_app.access import Access
 from edge_app.audit import Audit
 from edge_app.care.backup import BackupError, write_backup
@@ -44,7 +44,7 @@ def test_the_twin_judges(tmp_path: Path, lineside: Command) -> None:
         up.wait_for(lambda: up.line()["up"] and up.line()["status"]["ready"])
         Access(up.data_dir).save_person("ann", "admin", "a long password")
         former = Access(up.data_dir).session_key()
-        first = PlcRecord.from_line(up.get("/plc/trigger?n=1&part=A1", plc=True))
+        first = up.fire("n=1&part=A1")
         up.wait_for(lambda: bool(up.get(f"/api/v1/inspections/{first.id}")))
         made = lineside("backup", file, "--records", "--data", up.data_dir)
         refused = lineside("restore", file, "--data", up.data_dir)
@@ -52,7 +52,7 @@ def test_the_twin_judges(tmp_path: Path, lineside: Command) -> None:
     done = lineside("restore", file, "--data", twin)
     with running(twin) as up:
         up.wait_for(lambda: up.line()["up"] and up.line()["status"]["ready"])
-        record = PlcRecord.from_line(up.get("/plc/trigger?n=2", plc=True))
+        record = up.fire("n=2")
         kept = json.loads(up.get(f"/api/v1/inspections/{first.id}"))
 
     assert (made.returncode, done.returncode) == (0, 0), made.stderr + done.stderr

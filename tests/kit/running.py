@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from camera.plc.record import PlcRecord
+from edge_app.inference.judge import Code
+
 START_S = 30.0
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -43,6 +46,14 @@ class Running:
         port = self.plc_port if plc else self.port
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
             return bytes(reply.read())
+
+    def fire(self, query: str) -> PlcRecord:
+        """The record of a trigger that was taken; the demo's own parts may be in its way."""
+        until = time.monotonic() + START_S
+        while True:
+            record = PlcRecord.from_line(self.get(f"/plc/trigger?{query}", plc=True))
+            if record.code != Code.BUSY or time.monotonic() > until:
+                return record
 
     def status(self) -> dict[str, Any]:
         """What the app says of everything."""
