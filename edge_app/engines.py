@@ -19,6 +19,9 @@ from edge_app.room import Crowded, Room
 LOOK_S = 0.5
 """How soon a version that was activated by another program is taken up."""
 
+LOST = (0, 0)
+"""Stands for version and moment of activation where the active version's file is gone."""
+
 log = logging.getLogger(__name__)
 
 Load = Callable[[ModelVersion, ModelBundle], Engine]
@@ -82,9 +85,7 @@ class Engines:
         self._room = room
         self._load_engine = load
         self._prove = prove
-        self._proved: set[str] = set()
         self._settled: dict[str, tuple[tuple[int, int], ModelVersion | None]] = {}
-        self._lost: dict[str, ModelVersion | None] = {}
         self._changed = threading.Condition()
         self._one_load = threading.Lock()
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
@@ -240,29 +241,17 @@ class Engines:
         """The version to run, proved once by this program; None where none can."""
         if self._prove is None:
             return meant
-        if meant is None:
-            return self._in_place_of_lost(name)
-        self._lost.pop(name, None)
-        change = (meant.version, self.store.changed_at(name))
+        change = (meant.version, self.store.changed_at(name)) if meant else LOST
         settled = self._settled.get(name)
         if settled is not None and settled[0] == change:
             # What failed has its next chance when somebody activates it again.
             return settled[1]
-        if name in self._proved:
-            return meant
-        self._proved.add(name)
+        if meant is not None and settled is not None and settled[0] != LOST:
+            return meant  # it proved itself when it was activated
         self._settled[name] = change, None
-        proven = self._prove(name)
+        proven = self._prove(name) if meant or self.store.earlier(name) else None
         self._settled[name] = change, proven
         return proven
-
-    def _in_place_of_lost(self, name: str) -> ModelVersion | None:
-        """What runs where the active version's file is gone; looked for once."""
-        if name not in self._lost:
-            found = self._prove(name) if self._prove and self.store.earlier(name) else None
-            self._proved.add(name)
-            self._lost[name] = found
-        return self._lost[name]
 
     def _load(self, version: ModelVersion) -> LoadedModel:
         bundle = self.store.load(version)
