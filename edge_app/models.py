@@ -6,6 +6,7 @@ failed change leaves the old one running and says why.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -134,7 +135,14 @@ class ModelStore:
         """When a version was last activated, in nanoseconds; 0 where none is active."""
         return self._shelf.changed_at(name)
 
-    def add(self, source: Path, name: str | None = None, told: Told | None = None) -> ModelVersion:
+    def add(
+        self,
+        source: Path,
+        name: str | None = None,
+        told: Told | None = None,
+        *,
+        sha256: str = "",
+    ) -> ModelVersion:
         """Keep a verified copy of a model file; it is not active yet.
 
         Args:
@@ -142,9 +150,10 @@ class ModelStore:
                 one of it. The same content again gives the same version back.
             name: What to call it; by default the name in the file, or the file's own.
             told: What a person says of a foreign file.
+            sha256: The file's checksum where it comes from; a bare `.tflite` carries none.
 
         Raises:
-            StoreError: The file is damaged or can't run here, or the disk refuses.
+            StoreError: The file is damaged, is another one or can't run here, or the disk refuses.
         """
         try:
             size = source.stat().st_size
@@ -153,7 +162,7 @@ class ModelStore:
             content = source.read_bytes()
         except OSError as error:
             raise StoreError(f"can't read {source}: {error.strerror}") from error
-        return self.add_content(content, name, told, source=source.name)
+        return self.add_content(content, name, told, source=source.name, sha256=sha256)
 
     def add_content(
         self,
@@ -162,10 +171,15 @@ class ModelStore:
         told: Told | None = None,
         *,
         source: str = "upload.tflite",
+        sha256: str = "",
     ) -> ModelVersion:
         """The same as `add` for a file that is in memory, an upload for example."""
         if len(content) > MAX_FILE_BYTES:
             raise StoreError(f"{source} has {len(content)} bytes; {MAX_FILE_BYTES} are taken")
+        if sha256 and (found := hashlib.sha256(content).hexdigest()) != sha256.strip().lower():
+            raise StoreError(
+                f"{source} is not what was meant: expected SHA-256 {sha256}, got {found}"
+            )
         try:
             if is_bundle(content):
                 if told not in (None, Told()):

@@ -89,6 +89,7 @@ def _add_add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add.add_argument("file", type=Path)
     add.add_argument("--name", help="what to call it; by default as the file")
     add.add_argument("--activate", action="store_true", help="and let it run")
+    add.add_argument("--sha256", default="", help="its checksum, as `sha256sum` tells it")
     add.add_argument("--task", choices=get_args(TaskKind), help="what its outputs mean")
     add.add_argument("--labels", type=Path, help="its classes, one a line")
     add.add_argument("--good", action="append", default=[], help="a label that means a good part")
@@ -120,7 +121,7 @@ def _add(arguments: argparse.Namespace, say: Say) -> None:
         activation=arguments.activation,
     )
     store = _store(arguments)
-    version = store.add(arguments.file, arguments.name, told)
+    version = store.add(arguments.file, arguments.name, told, sha256=arguments.sha256)
     spec = store.load(version).spec
     say(
         f"{version.name} version {version.version}: {spec.task.kind}, {_labelled(spec.task.labels)}"

@@ -2,13 +2,14 @@
 
 Run as a program: `damage_models.py N [SEED]`. Of ten copies seven are damaged as a disk or a
 network would do it, two are damaged inside and sealed anew, so that only the golden set can
-tell, and one is a file from elsewhere, which has neither checksum nor golden set. Prints what
-became of them, and exits with a sentence if the app ended, or if one was activated that answers
-differently.
+tell, and one is a file from elsewhere, which has neither checksum nor golden set: its checksum is
+told beside it. Prints what became of them, and exits with a sentence if the app ended, or if one
+was activated that answers differently.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 from collections import Counter
@@ -42,6 +43,7 @@ class Trials:
     def __init__(self, app: LoneApp, random: np.random.Generator) -> None:
         self._app, self._random = app, random
         self._good = read_bundle(DEMO / "model.tflite")
+        self._told = hashlib.sha256(self._good.flatbuffer).hexdigest()
         self.outcomes: Counter[str] = Counter()
         self.moved = 0.0
         self._answers = self._ask(PHOTOS)
@@ -49,12 +51,12 @@ class Trials:
     def one(self, number: int) -> None:
         """Send one copy; the active model must answer afterwards as before."""
         kind = ("sealed", "sealed", "foreign")[number % 10 - 7] if number % 10 > 6 else "damaged"
-        name = "foreign" if kind == "foreign" else NAME
-        status, document = self._send(f"/api/v1/models?name={name}", self._copy(kind))
+        told = f"&sha256={self._told}" if kind == "foreign" else ""
+        status, document = self._send(f"/api/v1/models?name={NAME}{told}", self._copy(kind))
         became = "refused when added"
         if status == 201:
-            became = self._activated(name, document["version"])
-        if became == "activated" and kind != "foreign":
+            became = self._activated(document["version"])
+        if became == "activated":
             self._hold(self._ask(PHOTOS), f"copy {number}, {kind}, was activated and answers")
             assert self._send(f"/api/v1/models/{NAME}/versions/1/activate?measure=0")[0] == 200
         self.outcomes[f"{kind}: {became}"] += 1
@@ -66,17 +68,18 @@ class Trials:
             while (copy := damaged(whole, self._random)) == whole:
                 pass
             return copy
-        flatbuffer = damaged(self._good.flatbuffer, self._random)
+        while (flatbuffer := damaged(self._good.flatbuffer, self._random)) == self._good.flatbuffer:
+            pass
         return (
             flatbuffer
             if kind == "foreign"
             else pack_bundle(replace(self._good, flatbuffer=flatbuffer))
         )
 
-    def _activated(self, name: str, version: int) -> str:
-        if version == 1 and name == NAME:
+    def _activated(self, version: int) -> str:
+        if version == 1:
             return "not damaged at all"
-        path = f"/api/v1/models/{name}/versions/{version}/activate?measure=0"
+        path = f"/api/v1/models/{NAME}/versions/{version}/activate?measure=0"
         return "activated" if self._send(path)[0] == 200 else "refused by its proof"
 
     def _send(self, path: str, content: bytes = b"") -> tuple[int, Any]:

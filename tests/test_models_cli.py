@@ -31,6 +31,9 @@ def test_a_model_s_whole_life(
     assert lineside("list") == (0, f"no models in {tmp_path}/models\n")
     first = ("add", DATA / "models" / "vww_96_int8.tflite", "--name", "vww")
     told = ("--labels", labels, "--good", "nobody")
+    status, printed = lineside(*first, *told, "--sha256", "0" * 64)
+    assert status == 1
+    assert "expected SHA-256 000" in printed
     status, printed = lineside(*first, *told)
     assert status == 0
     assert "vww version 1: classification, 2 labels: nobody, somebody" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from damage import damaged
 
 import edge_app
+from edge_app.inference.bundle import read_bundle
 from edge_app.models import ModelStore, StoreError
 
 DEMO = Path(edge_app.__file__).parent / "demo" / "model.tflite"
@@ -42,3 +44,19 @@ def test_a_running_app_takes_no_harm_from_damaged_models() -> None:
 
     assert done.returncode == 0, done.stderr
     assert "damaged: activated" not in done.stdout
+    assert "foreign: activated" not in done.stdout
+
+
+def test_a_damaged_file_from_elsewhere_is_told_by_its_checksum(tmp_path: Path) -> None:
+    """One changed weight shows nowhere else; the same file, whole, is taken."""
+    good = read_bundle(DEMO).flatbuffer
+    told = hashlib.sha256(good).hexdigest()
+    broken = bytearray(good)
+    broken[len(broken) // 2] ^= 1
+    store = ModelStore(tmp_path / "models")
+
+    with pytest.raises(StoreError, match=f"expected SHA-256 {told}, got "):
+        store.add_content(bytes(broken), "bare", sha256=told)
+
+    assert store.versions("bare") == []
+    assert store.add_content(good, "bare", sha256=told.upper()).version == 1

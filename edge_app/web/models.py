@@ -43,8 +43,9 @@ def models_blueprint(engines: Engines, lines: Lines, audit: Audit) -> Blueprint:
     def add() -> ResponseReturnValue:
         content, source = _asked_file()
         name, told = request.args.get("name") or None, told_of(request)
+        sha256 = request.args.get("sha256", "")[:100]
         with _one_change(changing), _refusals():
-            version = store.add_content(content, name, told, source=source)
+            version = store.add_content(content, name, told, source=source, sha256=sha256)
             spec = store.load(version).spec
         audit.write(person().name, "model.add", f"model/{version.name}", None, version.version)
         understood = {"task": spec.task.kind, "assumed": list(spec.made.get("assumed", ()))}

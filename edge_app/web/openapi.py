@@ -186,7 +186,7 @@ CALLS: dict[str, Call] = {
     "models.add": Call(
         "Add a model file",
         ANYTHING,
-        {"name": TEXT, **TOLD},
+        {"name": TEXT, "sha256": TEXT, **TOLD},
         {
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {"schema": MODEL_FORM},
