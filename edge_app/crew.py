@@ -32,7 +32,7 @@ class Task(Generic[T]):
         self._done = threading.Event()
         self._given_up = False
         self._result: T
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
 
     def run(self) -> None:
         """Do it; called by a thread of the crew, which works for the caller's request meanwhile."""
@@ -54,6 +54,7 @@ class Task(Generic[T]):
             self._late(self._result)
         else:
             log.debug("an upload that was given up failed afterwards: %s", self._error)
+            self._error = None
 
     def result(self, deadline: Deadline, give_up: Callable[[], object] = lambda: None) -> T | None:
         """Wait for the result until the deadline; None when it did not come.
@@ -71,8 +72,13 @@ class Task(Generic[T]):
                 self._given_up = True
                 give_up()
                 return None
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            # An error knows where it was raised: with it, this would keep itself in memory.
+            del error
         return self._result
 
 
@@ -116,3 +122,5 @@ class Crew:
             # The loop's edge: a late result that can't be recorded is no reason to stop.
             except Exception:
                 log.exception("a late result was lost")
+            # Else the last picture would be kept until the next one comes.
+            del task

@@ -18,6 +18,7 @@ from edge_app import notify
 from edge_app.build import build
 from edge_app.config import load_settings
 from edge_app.in_use import occupy
+from edge_app.trim import share_one_heap
 from edge_app.web.request_id import stamp
 
 CONFIG = "LINESIDE_CONFIG"
@@ -36,6 +37,7 @@ def application() -> Flask:
     path = os.environ.get(CONFIG)
     settings = load_settings(Path(path) if path else None)
     notify.setup_logging("lineside-app").addFilter(stamp)
+    share_one_heap()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     occupy(settings.data_dir)
     parts = build(settings)

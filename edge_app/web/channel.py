@@ -241,8 +241,13 @@ class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress h
             self.handle_close()
 
     def handle_close(self) -> None:
-        """Close; the parsers' way back to here would keep this in memory."""
+        """Close; the parsers' way back to here would keep this in memory.
+
+        What came of a body goes at once: the collector does not know how large it is.
+        """
         super().handle_close()
+        if self.request is not None:
+            self.request.close()
         self.parser_class = _Parser
 
     def _look(self, request: _Parser) -> None:

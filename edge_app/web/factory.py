@@ -26,6 +26,7 @@ from edge_app.web.headers import add_headers
 from edge_app.web.inspections import inspections_blueprint
 from edge_app.web.jobs import jobs_blueprint
 from edge_app.web.kserve import kserve_blueprint
+from edge_app.web.large import LargeJson
 from edge_app.web.limiter import Guesses, Limiter
 from edge_app.web.models import models_blueprint
 from edge_app.web.native import native_blueprint
@@ -64,6 +65,7 @@ def create_app(
     app.config["MAX_FORM_PARTS"] = 20
     app.json = StrictJson(app)
     app.request_class = InMemoryRequest
+    LargeJson(settings).attach(app)
     name_requests(app)
     shape_errors(app)
     measure_requests(app, metrics)

@@ -19,7 +19,7 @@ from edge_app.inference.budget import Deadline
 from edge_app.inference.tensor import Array, TensorInfo
 from edge_app.uploads import Uploads
 from edge_app.web.errors import ApiError, Problem, shape_errors
-from edge_app.web.request import decode_base64, numbers, read_json, request_deadline
+from edge_app.web.request import arrays, decode_base64, numbers, read_json, request_deadline
 
 SIGNATURE = "serving_default"
 TYPES = {
@@ -95,8 +95,7 @@ def _by_row(uploads: Uploads, loaded: LoadedModel, instances: Any, deadline: Dea
 def _by_column(uploads: Uploads, loaded: LoadedModel, inputs: Any, deadline: Deadline) -> Any:
     """Column format: a tensor by name, or the only one without."""
     by_name = inputs if isinstance(inputs, dict) else {_only_input(loaded): inputs}
-    tensors = {name: numbers(name, values) for name, values in by_name.items()}
-    outputs = uploads.run_tensors(tensors, deadline, model=loaded.name)
+    outputs = uploads.run_tensors(arrays(by_name), deadline, model=loaded.name)
     listed = {name: values.tolist() for name, values in outputs.items()}
     return next(iter(listed.values())) if len(listed) == 1 else listed
 
@@ -105,7 +104,7 @@ def _columns(instances: list[Any]) -> dict[str, Array]:
     names = instances[0].keys()
     if not all(isinstance(row, dict) and row.keys() == names for row in instances):
         raise ApiError(400, "bad_request", "instances: expected the same inputs in each")
-    return {name: numbers(name, [row[name] for row in instances]) for name in names}
+    return arrays({name: [row[name] for row in instances] for name in names})
 
 
 def _file(instance: Any) -> bytes | None:
