@@ -70,7 +70,8 @@ class Pictures:
     Args:
         seen: Pictures read.
         stale: Pictures made before their trigger.
-        twice: Pictures that are, bit for bit, that of the part before.
+        twice: Pictures that are, bit for bit, that of the part before. A camera that was away
+            in between may begin with the same picture again, as vivid does.
         oldest_ms: The greatest age of a picture when its part was answered.
     """
 
@@ -195,6 +196,8 @@ class WholeLine:
         told, before = Pictures(), b""
         for answer in self.answers:
             path = self._data / "images" / "lab" / image_name(answer.record.id)
+            if not answer.judged:
+                before = b""
             if not answer.judged or not path.exists():
                 continue
             content = path.read_bytes()
