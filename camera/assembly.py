@@ -20,6 +20,7 @@ from camera.plc.access import networks
 from camera.plc.http import PlcHttp
 from camera.sources import Tuning, make_source
 from camera.station import Station
+from camera.urgency import Urgency
 from camera.wire import WireServer
 from edge_app import notify
 from edge_app.config import CameraSettings, ConfigError, Settings
@@ -91,6 +92,7 @@ class Assembly:
             recorder=self.recorder,
             archive=self.archive,
             doctor=self.doctor,
+            urgency=Urgency(_not_urgent(camera)),
             written=self.ledger.to_json,
             load=shelf.load,
             stamp=shelf.stamp,
@@ -167,6 +169,13 @@ def check(camera: CameraSettings) -> None:
             networks(getattr(camera, name))
         except ValueError as error:
             raise ConfigError(f"{name}: {error}") from error
+
+
+def _not_urgent(camera: CameraSettings) -> str:
+    if not camera.realtime:
+        return "the camera's settings say realtime = false"
+    # Nobody waits at a gate, and a rate above what the model can do would take a processor whole.
+    return "the line fires itself" if camera.free_run_hz else ""
 
 
 def _plc_port(camera: CameraSettings, line: Line) -> Server:

@@ -83,6 +83,8 @@ class Control:
             "threads": loaded.engine.threads if loaded else 0,
             "limits": loaded.limits.to_json() if loaded else None,
             "deadline_ms": station.deadline_ms,
+            "realtime": not line.urgency.refused,
+            "realtime_refused": line.urgency.refused,
             "source": dataclasses.asdict(line.capture.state()),
             "last": _shot(last) if last else None,
             "shift": _counts(shift),

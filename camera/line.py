@@ -17,6 +17,7 @@ from camera.look import Eye, Found
 from camera.shot import Answer, Refused, Shot
 from camera.sources import Tuning
 from camera.station import Station
+from camera.urgency import Urgency
 from edge_app.inference.budget import Stopwatch
 from edge_app.inference.interpreter import ModelFailed
 from edge_app.inference.judge import Code, Decision, Verdict, no_decision
@@ -63,6 +64,7 @@ class Line:
         rotation: Degrees by which pictures are turned: 0, 90, 180 or 270.
         roi: The part of the camera's picture that is used at all.
         doctor: Tells how the machine is.
+        urgency: Asks for priority, anew for each job that comes into force; none without it.
         written: Tells what the program wrote, by purpose.
         alive: Called after each turn of the loop; feeds the watchdog.
     """
@@ -84,6 +86,7 @@ class Line:
         rotation: int = 0,
         roi: Roi | None = None,
         doctor: Doctor | None = None,
+        urgency: Urgency | None = None,
         written: Callable[[], dict[str, object]] = dict,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
@@ -96,6 +99,7 @@ class Line:
         self.loader = Loader(load, stamp, preload)
         self.eye = Eye(capture, max_frame_age_ms=max_frame_age_ms, rotation=rotation, roi=roi)
         self.doctor = doctor or Doctor()
+        self.urgency = urgency or Urgency("it is not asked for here")
         self.written = written
         self._tuning = tuning
         self._free_run_s = 1 / free_run_hz if free_run_hz else 0.0
@@ -235,6 +239,7 @@ class Line:
         if isinstance(found, LoadedJob):
             self.loaded = found
             self.model_fault, self.job_fault = "", None
+            self.urgency.claim()
             self.capture.tune(self._tuning_of(found))
             log.info("job %d runs with model %s", number, found.model)
         else:

@@ -215,6 +215,11 @@ class CameraSettings:
         0, "Parts inspected per second without any trigger; 0: only triggers.", low=0, high=100
     )
     deadline_ms: float = setting(200, "Budget of a part from its trigger.", low=1, high=10_000)
+    realtime: bool = setting(
+        True,
+        "Run before every ordinary program on the machine (real-time priority), where the system "
+        "allows it; a line that fires itself never does.",
+    )
     max_frame_age_ms: float = setting(
         500, "An older frame is stale: no decision, code 32.", low=1, high=60_000
     )

@@ -21,6 +21,7 @@ import numpy as np
 
 from camera.frame import Frame
 from camera.sources import Knocked, Source, SourceLost, Tuning
+from camera.urgency import ordinary
 from edge_app.config import CameraSettings
 
 HEAD = struct.Struct("=cQdIIII")
@@ -78,7 +79,8 @@ class IsolatedSource:
     def _start(self) -> None:
         self._hung = False
         ours, theirs = socket.socketpair()
-        with theirs:
+        # A stream is decoded all the time, whether parts come or not.
+        with theirs, ordinary():
             self._socket = ours
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "camera.sources.child", str(theirs.fileno())],

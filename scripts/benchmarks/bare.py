@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.processes import set_niceness
+from benchmarks.processes import set_niceness, set_realtime
 from edge_app.inference.interpreter import RUNTIMES
 
 
@@ -56,10 +56,19 @@ class BareLoop:
 
 @contextlib.contextmanager
 def bare_loop(
-    flatbuffer: Path, frames: Path, runtime: str, threads: int, niceness: int
+    flatbuffer: Path, frames: Path, runtime: str, threads: int, *, niceness: int, realtime: int = 0
 ) -> Iterator[BareLoop]:
-    """Start the child, at the niceness of what it is held against."""
-    question = [str(flatbuffer), str(frames), runtime, str(threads), str(niceness)]
+    """Start the child, at the priority of what it is held against.
+
+    Args:
+        flatbuffer: The model.
+        frames: The folder of JPEG files.
+        runtime: What runs it, with so many `threads`.
+        threads: See `runtime`.
+        niceness: The child's.
+        realtime: Its real-time priority; 0 for none.
+    """
+    question = [str(flatbuffer), str(frames), runtime, *map(str, (threads, niceness, realtime))]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.bare", *question],
         stdin=subprocess.PIPE,
@@ -74,9 +83,12 @@ def bare_loop(
         process.wait(10)
 
 
-def main(flatbuffer: str, frames: str, runtime: str, threads: str, niceness: str) -> None:
+def main(flatbuffer: str, frames: str, runtime: str, threads: str, *priority: str) -> None:
     """The child's part."""
-    set_niceness(int(niceness))
+    niceness, realtime = map(int, priority)
+    set_niceness(niceness)
+    if realtime:
+        set_realtime(realtime)
     tflite: Any = importlib.import_module(RUNTIMES[runtime])
     interpreter = tflite.Interpreter(model_path=flatbuffer, num_threads=int(threads))
     interpreter.allocate_tensors()

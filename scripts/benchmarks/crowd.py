@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.clients import ask
-from benchmarks.processes import cpu_s
+from benchmarks.processes import cpu_s, set_niceness
 
 PAGE_PERIOD_S = 1.0
 PAGE_PATHS = (
@@ -79,7 +78,7 @@ def crowd(port: int, photo: Path, *, pages: int, uploaders: int) -> Iterator[Cro
 def main(port: str, photo: str, pages: str, uploaders: str) -> None:
     """The crowd's process: goes on until its input ends, then tells what it saw."""
     # Whoever takes the time may have put himself first; those here are nobody special.
-    os.setpriority(os.PRIO_PROCESS, 0, 0)
+    set_niceness(0)
     content = Path(photo).read_bytes()
     stopping = threading.Event()
     told = Tally(), Tally()

@@ -93,7 +93,11 @@ class AppPart:
         with all_stopped(programs), ExitStack() as stack:
             bare = stack.enter_context(
                 bare_loop(
-                    self._place.flatbuffer(), self._place.frames(), runtime, threads, APP_NICENESS
+                    self._place.flatbuffer(),
+                    self._place.frames(),
+                    runtime,
+                    threads,
+                    niceness=APP_NICENESS,
                 )
             )
             for start_one in (self._ours, self._tutorial, self._gunicorn, self._fastapi):

@@ -11,8 +11,8 @@ from benchmarks.bare import BareLoop, bare_loop
 from benchmarks.clients import Plc
 from benchmarks.crowd import Crowd, crowd
 from benchmarks.figures import SPREAD_HEADER, Part, Table, ms, percentile, ratio, spread_row
-from benchmarks.place import CLIENT_NICENESS, LINE_NICENESS, Place
-from benchmarks.processes import Running, all_stopped, cpu_s, niced, resident_mb
+from benchmarks.place import LINE_NICENESS, LINE_REALTIME, PLC_REALTIME, Place
+from benchmarks.processes import Running, all_stopped, cpu_s, first, resident_mb
 from edge_app.config import Settings, load_settings
 from edge_app.records.database import Database
 
@@ -45,16 +45,17 @@ class LinePart:
             f"{PERIOD_S * 1000:.0f} ms; timed is what the PLC sees, from sending to the last byte "
             "of the reply. The bare loop reads, decodes, resizes and invokes the same frames with "
             "the same runtime and threads, at the same pace, in rounds that take turns with the "
-            f"line's. Both run at niceness {LINE_NICENESS}, as the line's unit has it, and the PLC "
-            f"before them, for it is another machine. Under load, {PAGE_CLIENTS} people have the "
-            f"page open and {UPLOADERS} upload photos of 4 MB to the app without pause; they are "
-            "a process of their own at niceness 0, the app one at 5 as its unit has it.",
+            f"line's. Both run at real-time priority {LINE_REALTIME} and niceness {LINE_NICENESS}, "
+            "as the line does where its unit starts it, and the PLC before them at "
+            f"{PLC_REALTIME}, for it is another machine. Under load, {PAGE_CLIENTS} people have "
+            f"the page open and {UPLOADERS} upload photos of 4 MB to the app without pause; they "
+            "are a process of their own at niceness 0, the app one at 5 as its unit has it.",
         )
 
     def run(self) -> Part:
         """Do it all; the PLC is a machine of its own, which no load on this one holds up."""
-        with niced(CLIENT_NICENESS) as allowed:
-            self.part.facts["niceness"] = allowed
+        with first(PLC_REALTIME) as allowed:
+            self.part.facts["realtime"] = allowed
             return self._run()
 
     def _run(self) -> Part:
@@ -66,7 +67,12 @@ class LinePart:
         with all_stopped(programs), ExitStack() as stack:
             bare = stack.enter_context(
                 bare_loop(
-                    self._place.flatbuffer(), self._place.frames(), runtime, threads, LINE_NICENESS
+                    self._place.flatbuffer(),
+                    self._place.frames(),
+                    runtime,
+                    threads,
+                    niceness=LINE_NICENESS,
+                    realtime=LINE_REALTIME,
                 )
             )
             programs.append(line := self._place.start_line(config, "cam1"))

@@ -62,7 +62,11 @@ class Running:
 
 
 def set_niceness(niceness: int) -> bool:
-    """Niceness of this thread and of what it starts; False where that is not allowed."""
+    """Niceness of this thread and of what it starts; False where that is not allowed.
+
+    Whoever starts it may have put himself first, in real time: that is not handed down.
+    """
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     try:
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
     except PermissionError:
@@ -79,6 +83,26 @@ def niced(niceness: int) -> Iterator[bool]:
         yield allowed
     finally:
         set_niceness(before)
+
+
+def set_realtime(priority: int) -> bool:
+    """Real-time priority of this thread and its children; False where that is not allowed."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
+    except PermissionError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def first(priority: int) -> Iterator[bool]:
+    """This thread's real-time priority while the block runs; False where that is not allowed."""
+    policy, given = os.sched_getscheduler(0), os.sched_getparam(0)
+    allowed = set_realtime(priority)
+    try:
+        yield allowed
+    finally:
+        os.sched_setscheduler(0, policy, given)
 
 
 def start(

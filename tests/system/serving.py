@@ -165,7 +165,7 @@ def secrets_reach_only_the_programs() -> str:
 
 
 def the_line_comes_first() -> str:
-    """The kernel prefers the line to the app, and both to the rest."""
+    """The kernel prefers the line to the app, and both to the rest; the line goes before all."""
     assert os.getpriority(os.PRIO_PROCESS, main_pid(LINE)) == -10
     assert os.getpriority(os.PRIO_PROCESS, main_pid(APP)) == 5
     group = Path("/sys/fs/cgroup/lineside.slice")
@@ -177,4 +177,19 @@ def the_line_comes_first() -> str:
     for unit in (APP, LINE):
         assert shown(unit, "Slice") == "lineside.slice"
     assert shown(LINE, "CPUWeight") == "1000"
-    return f"nice -10 and 5; weights in the kernel: {weights or 'no cpu controller here'}"
+    said = f"nice -10 and 5; weights in the kernel: {weights or 'no cpu controller here'}"
+    return f"{said}; {the_line_is_in_real_time()}"
+
+
+def the_line_is_in_real_time() -> str:
+    """What a part waits for has real-time priority; what is in the background, and the app, not."""
+    found = {}
+    for unit in (LINE, APP):
+        threads = [int(entry.name) for entry in Path(f"/proc/{main_pid(unit)}/task").iterdir()]
+        found[unit] = [os.sched_getscheduler(thread) for thread in threads]
+    assert os.sched_getscheduler(main_pid(LINE)) == os.SCHED_RR, journal("-u", LINE)[-5:]
+    assert os.sched_getparam(main_pid(LINE)).sched_priority == 1
+    ordinary = found[LINE].count(os.SCHED_OTHER)
+    assert 0 < ordinary < len(found[LINE]), found
+    assert set(found[APP]) == {os.SCHED_OTHER}, found
+    return f"{len(found[LINE]) - ordinary} of the line's {len(found[LINE])} threads in real time"
