@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 import numpy as np
 
 from edge_app.inference.limits import Band, CountRule, Limits
+from edge_app.inference.scores import array_of
 from edge_app.inference.tasks import Prediction
 
 __all__ = ["Code", "Decision", "Limits", "Verdict", "judge", "no_decision"]
@@ -91,8 +92,9 @@ def _refusal(prediction: Prediction, limits: Limits) -> Verdict | None:
         return no_decision(Code.MODEL_FAILED, "the model gave numbers that are none")
     if prediction.kind not in _RULES:
         return no_decision(Code.MODEL_FAILED, "the model gives nothing to judge by")
-    scores = prediction.scores.values()
-    if not all(math.isfinite(score) and -0.01 <= score <= 1.01 for score in scores):
+    scores = array_of(prediction.scores)
+    # A NaN is not within anything.
+    if not ((scores >= -0.01) & (scores <= 1.01)).all():
         return no_decision(Code.MODEL_FAILED, "the model's scores are not numbers from 0 to 1")
     unknown = [label for label in limits.labels if label not in prediction.scores]
     if unknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from edge_app.inference.anomaly import read_anomaly, reconstruction_error
 from edge_app.inference.detection import Detection, read_ssd, read_yolo, suppressed
 from edge_app.inference.preprocess import Roi
+from edge_app.inference.scores import Scores
 from edge_app.inference.tensor import Array
 from edge_app.inference.view import View
 
@@ -24,7 +26,7 @@ Layout = Literal["", "ssd", "yolo"]
 BoxUnit = Literal["normalised", "pixels"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """What a model's outputs mean.
 
@@ -68,6 +70,11 @@ class Task:
             raise ValueError("an SSD's order names four outputs: boxes, classes, scores, count")
         if not (0 <= self.least_score <= 1 and 0 <= self.overlap <= 1):
             raise ValueError("least_score and overlap must lie between 0 and 1")
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Each label's place in the model's order."""
+        return {label: place for place, label in enumerate(self.labels)}
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in a model file."""
@@ -190,7 +197,7 @@ def _classified(task: Task, outputs: Mapping[str, Real], sound: bool) -> Predict
         label=task.labels[best],
         label_index=best,
         score=float(scores[best]),
-        scores=dict(zip(task.labels, scores.tolist(), strict=True)),
+        scores=Scores(task.places, scores),
         outputs=outputs,
         sound=sound and bool(np.isfinite(scores).all()),
     )

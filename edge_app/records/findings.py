@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from heapq import nlargest
 from typing import Any
 
 from edge_app.inference.detection import Detection
+from edge_app.inference.scores import highest
 from edge_app.inference.tasks import Prediction
 from edge_app.records.small_map import SmallMap
 
@@ -89,9 +89,9 @@ def best_scores(scores: Mapping[str, float], judged: Iterable[str]) -> dict[str,
     """
     if len(scores) <= TOP_SCORES:
         return dict(scores)
-    kept = nlargest(TOP_SCORES, scores, key=scores.__getitem__)
-    limited = [label for label in dict.fromkeys(judged) if label in scores]
-    kept += nlargest(MAX_JUDGED, limited, key=scores.__getitem__)
+    kept = highest(scores, TOP_SCORES)
+    limited = {label: scores[label] for label in judged if label in scores}
+    kept += highest(limited, MAX_JUDGED)
     return {label: scores[label] for label in dict.fromkeys(kept)}
 
 

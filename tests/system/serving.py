@@ -187,7 +187,8 @@ def the_line_is_in_real_time() -> str:
     for unit in (LINE, APP):
         threads = [int(entry.name) for entry in Path(f"/proc/{main_pid(unit)}/task").iterdir()]
         found[unit] = [os.sched_getscheduler(thread) for thread in threads]
-    assert os.sched_getscheduler(main_pid(LINE)) == os.SCHED_RR, journal("-u", LINE)[-5:]
+    said = [entry.get("MESSAGE") for entry in journal("-u", LINE)[-5:]]
+    assert os.sched_getscheduler(main_pid(LINE)) == os.SCHED_RR, said
     assert os.sched_getparam(main_pid(LINE)).sched_priority == 1
     ordinary = found[LINE].count(os.SCHED_OTHER)
     assert 0 < ordinary < len(found[LINE]), found

@@ -1,0 +1,74 @@
+"""A model's scores by label: a thousand cost nothing until somebody looks at one."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Scores(Mapping[str, float]):
+    """What stands in an array, as a mapping.
+
+    A dictionary of a thousand labels took longer to make, to judge and to sort than all
+    else between the model and the answer.
+
+    Args:
+        places: Where in the array each label's score is, in the model's order.
+        values: The scores; not changed any more.
+
+    Raises:
+        ValueError: A label has no score, or a score no label.
+    """
+
+    __slots__ = ("_places", "array")
+
+    def __init__(self, places: Mapping[str, int], values: NDArray[np.float64]) -> None:
+        if len(places) != len(values):
+            raise ValueError(f"expected {len(places)} scores for as many labels, got {len(values)}")
+        self._places = places
+        self.array = values
+
+    def __getitem__(self, label: str) -> float:
+        return float(self.array[self._places[label]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._places
+
+    def items(self) -> ItemsView[str, float]:
+        """All of them at once: one by one out of an array they take ten times as long."""
+        return self._dictionary().items()
+
+    def values(self) -> ValuesView[float]:
+        """See `items`."""
+        return self._dictionary().values()
+
+    def _dictionary(self) -> dict[str, float]:
+        return dict(zip(self._places, self.array.tolist(), strict=True))
+
+
+def array_of(scores: Mapping[str, float]) -> NDArray[np.float64]:
+    """The scores alone, in the mapping's order."""
+    if isinstance(scores, Scores):
+        return scores.array
+    return np.fromiter(scores.values(), np.float64, len(scores))
+
+
+def highest(scores: Mapping[str, float], count: int) -> list[str]:
+    """Labels of the highest scores, best first; of equal ones the first in the mapping."""
+    values = array_of(scores)
+    if len(values) > count:
+        # Ten of a thousand: what is below the tenth need not be sorted.
+        (places,) = np.nonzero(values >= np.partition(values, -count)[-count])
+    else:
+        places = np.arange(len(values))
+    best = places[np.argsort(-values[places], kind="stable")][:count]
+    labels = tuple(scores)
+    return [labels[place] for place in best]
