@@ -122,11 +122,12 @@ class Capture:
     @property
     def trouble(self) -> str:
         """Why no new frame may be expected; empty while all is well or nothing is known yet."""
-        state = self.state()
-        if state.state in ("lost", "frozen"):
-            return state.reason
-        if not self._on_demand and state.age_ms is not None and state.age_ms > SILENT_MS:
-            return f"no frame for {state.age_ms / 1000:.0f} s"
+        with self._changed:
+            state, reason, newest = self._state, self._reason, self._newest
+        if state in ("lost", "frozen"):
+            return reason
+        if not self._on_demand and newest is not None and newest.age_ms() > SILENT_MS:
+            return f"no frame for {newest.age_ms() / 1000:.0f} s"
         return ""
 
     def tune(self, tuning: Tuning) -> None:

@@ -284,10 +284,13 @@ class Line:
         self.eye.look(shot, self.loaded, stopwatch, found)
 
     def _answer(self, shot: Shot, stopwatch: Stopwatch, found: Found) -> None:
-        """Record, then answer; past its share of the budget the answer goes first."""
+        """Record, then answer; past its share of the budget the answer goes first.
+
+        The picture comes last: whoever keeps it would be awake just when the answer leaves.
+        """
         stopwatch.lap("rest")
         ms = shot.deadline.used_ms()
-        name = self._keep_picture(shot, found.image, found.verdict.decision)
+        name = self._show(shot, found.image, found.verdict.decision)
         inspection = inspection_of(
             self.name,
             shot,
@@ -312,22 +315,22 @@ class Line:
             self.latency.add(shot.deadline.used_ms())
         else:
             self._keep_late(shot, inspection)
+        if name and (image := found.image) is not None:
+            self.archive.add(shot.id, lambda: encode_jpeg(image))
 
     @staticmethod
     def _patience_s(shot: Shot) -> float:
         share_ms = shot.deadline.budget_ms * COMMIT_SHARE
         return max(0.0, min(shot.deadline.left_ms() - ANSWER_MS, share_ms)) / 1000
 
-    def _keep_picture(self, shot: Shot, image: Image | None, decision: Decision) -> str:
-        """The picture's name in the archive; empty where it is not kept."""
+    def _show(self, shot: Shot, image: Image | None, decision: Decision) -> str:
+        """Make it the last picture; its name in the archive, empty where it is not kept."""
         if image is None:
             return ""
         self.last_picture = (shot.id, image)
         if decision is Decision.NG:
             self.last_ng_picture = self.last_picture
-        if not self.archive.wants(decision):
-            return ""
-        return self.archive.add(shot.id, lambda: encode_jpeg(image))
+        return self.archive.place(shot.id) if self.archive.wants(decision) else ""
 
     def _keep_late(self, shot: Shot, inspection: Inspection) -> None:
         """What came after the deadline is kept as late; the answer stays what it was."""

@@ -27,6 +27,14 @@ FIRING = frozenset({"/plc/trigger", "/plc/job", "/plc/reset"})
 JUDGED = int(Status.RESULTS_VALID | Status.PASS | Status.FAIL | Status.REVIEW)
 """Bits that belong to a shot, and not to the line."""
 
+NO_RESULT = Status(0)
+RESULTS = {
+    Decision.OK: Status.RESULTS_VALID | Status.PASS,
+    Decision.NG: Status.RESULTS_VALID | Status.FAIL,
+    Decision.REVIEW: Status.RESULTS_VALID | Status.FAIL | Status.REVIEW,
+    Decision.NONE: Status.RESULTS_VALID | Status.FAIL,
+}
+
 
 class BadParameter(Exception):  # noqa: N818 - code 70 of the contract
     """A field is unknown or out of range; nothing is fired."""
@@ -36,45 +44,42 @@ def line_status(line: Line) -> Status:
     """The live bits of the status word."""
     station = line.station
     last = station.last_answered()
-    bits = {
-        Status.HEARTBEAT: bool(line.beat // 5 % 2),
-        Status.READY: station.ready,
-        Status.BUSY: station.busy,
-        Status.ONLINE: station.closed is None,
-        Status.JOB_LOADING: station.closed_by(Code.JOB_LOADING),
-        Status.MISSED: station.missed_latch,
-        Status.COMPLETED: bool(station.completed % 2),
-        Status.ERROR: bool(line.capture.trouble or line.model_fault or line.loaded is None),
-        Status.WARNING: line.warning is not Code.FINE,
-        Status.COMMAND_FAILED: line.job_fault is not None,
-    }
+    bits = (
+        (Status.HEARTBEAT, line.beat // 5 % 2),
+        (Status.READY, station.ready),
+        (Status.BUSY, station.busy),
+        (Status.ONLINE, station.closed is None),
+        (Status.JOB_LOADING, station.closed_by(Code.JOB_LOADING)),
+        (Status.MISSED, station.missed_latch),
+        (Status.COMPLETED, station.completed % 2),
+        (Status.ERROR, line.capture.trouble or line.model_fault or line.loaded is None),
+        (Status.WARNING, line.warning is not Code.FINE),
+        (Status.COMMAND_FAILED, line.job_fault is not None),
+    )
     # Added as numbers: putting flags together one by one takes ten times as long.
-    return Status(sum(bit for bit, is_set in bits.items() if is_set)) | result_bits(last)
+    return Status(sum(bit for bit, is_set in bits if is_set) + result_bits(last))
 
 
 def result_bits(shot: Shot | None) -> Status:
     """Results Valid with Pass or Fail: never both, and neither without a result."""
     if shot is None or shot.answer is None:
-        return Status(0)
-    decision = shot.answer.verdict.decision
-    if decision is Decision.OK:
-        return Status.RESULTS_VALID | Status.PASS
-    review = Status.REVIEW if decision is Decision.REVIEW else Status(0)
-    return Status.RESULTS_VALID | Status.FAIL | review
+        return NO_RESULT
+    return RESULTS[shot.answer.verdict.decision]
 
 
 def shot_record(line: Line, shot: Shot | None) -> PlcRecord:
     """The record of a shot (decision 0 while it has no answer), with the live bits."""
     status = int(line_status(line)) & ~JUDGED
-    live = PlcRecord(status=status, job=line.station.job, beat=line.beat)
     if shot is None:
-        return live
-    live = replace(live, n=shot.n, id=shot.id, job=shot.job)
-    if shot.answer is None:
-        return live
+        return PlcRecord(status=status, job=line.station.job, beat=line.beat)
     answer = shot.answer
-    return replace(
-        live,
+    if answer is None:
+        return PlcRecord(n=shot.n, id=shot.id, status=status, job=shot.job, beat=line.beat)
+    return PlcRecord(
+        n=shot.n,
+        id=shot.id,
+        job=shot.job,
+        beat=line.beat,
         decision=PlcDecision.of(answer.verdict.decision),
         class_id=class_of(answer.label_index),
         score=score_of(answer.score),

@@ -66,9 +66,11 @@ def highest(scores: Mapping[str, float], count: int) -> list[str]:
     values = array_of(scores)
     if len(values) > count:
         # Ten of a thousand: what is below the tenth need not be sorted.
-        (places,) = np.nonzero(values >= np.partition(values, -count)[-count])
+        parted = values.copy()
+        parted.partition(-count)
+        (places,) = (values >= parted[-count]).nonzero()
     else:
         places = np.arange(len(values))
-    best = places[np.argsort(-values[places], kind="stable")][:count]
+    best = places[(-values[places]).argsort(kind="stable")][:count]
     labels = tuple(scores)
     return [labels[place] for place in best]

@@ -123,6 +123,16 @@ class Archive:
         self._ok_seen += 1
         return self._keep_ok_one_in > 0 and self._ok_seen % self._keep_ok_one_in == 0
 
+    def place(self, inspection_id: int) -> str:
+        """The name of a picture that its caller adds next; nothing where it has to be dropped.
+
+        For who has something more urgent to do in between, and is the only one to add.
+        """
+        if self._queue.full():
+            self._dropped += 1
+            return ""
+        return f"{self._name}/{image_name(inspection_id)}"
+
     def add(self, inspection_id: int, encode: Callable[[], bytes]) -> str:
         """Queue a picture; returns its name, or nothing when it had to be dropped.
 
