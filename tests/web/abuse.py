@@ -3,8 +3,8 @@
     scripts/abuse [--requests 10000] [--slow 200] [--endless 4] [--seed 1]
 
 Prints figures of the app (threads, memory, answers by status, health's times) and of the line
-(parts before and meanwhile). Status 1 if a thread was lost, memory grew, the app failed (500),
-health did not answer, or a part got no decision.
+(parts before and meanwhile). Status 1 if a thread was lost, memory grew, the app failed (500), a
+whole request or health got no answer, or a part got no decision.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
 import select
 import sqlite3
 import subprocess
@@ -35,7 +36,7 @@ WORKERS = 4
 ANSWER_S = 1.0
 """What is no whole request gets no answer before it is swept out: its client leaves then."""
 
-PROBE_S = 0.05
+PROBE_S, PROBE_NICENESS = 0.05, -15
 QUIET_S = 10.0
 MAX_GROWTH_MB = 25.0
 """From after the first requests, which bring in what is imported once, to the end."""
@@ -50,6 +51,7 @@ class Account:
     Args:
         answers: By status; `silent` without any.
         kinds: Requests by kind.
+        silent: Requests without an answer, by kind.
         failed: Requests that the app failed on, to be looked at.
         swept: Slow and endless connections that the server ended.
         memory_mb: Of the app, as time went by.
@@ -57,6 +59,7 @@ class Account:
 
     answers: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
+    silent: Counter[str] = field(default_factory=Counter)
     failed: list[bytes] = field(default_factory=list)
     swept: Counter[str] = field(default_factory=Counter)
     memory_mb: list[float] = field(default_factory=list)
@@ -93,6 +96,8 @@ class Abuse:
             self._account.kinds[kind] += 1
             status = await self._ask(content)
             self._account.answers[status] += 1
+            if status == "silent":
+                self._account.silent[kind] += 1
             if status == "500":
                 self._account.failed.append(content[:2000])
             if number % max(1, requests // 10) == 0:
@@ -183,7 +188,12 @@ def app_pid(up: Running) -> int:
 
 
 def probe(port: int) -> None:
-    """Ask for health until the standard input ends; tells the times, ms. A process of its own."""
+    """Ask for health until the standard input ends; tells the times, ms. A process of its own.
+
+    It stands for another machine: where it may, it goes before everything here.
+    """
+    with contextlib.suppress(PermissionError):
+        os.nice(PROBE_NICENESS)
     spent_ms = []
     while not select.select([sys.stdin], [], [], PROBE_S)[0]:
         began = time.monotonic()
@@ -255,6 +265,7 @@ def abuse(up: Running, data_dir: Path, asked: argparse.Namespace) -> int:
     asyncio.run(load.run(asked.requests // 20, 0, 0, asked.seed + 1))
     account.answers.clear()
     account.kinds.clear()
+    account.silent.clear()
     began = time.time()
     time.sleep(QUIET_S)
     threads, files, memory_mb = _status(pid, "Threads"), _files(pid), resident_mb(pid)
@@ -274,7 +285,7 @@ def abuse(up: Running, data_dir: Path, asked: argparse.Namespace) -> int:
     if app_pid(up) != pid:
         faults.append("the app was started again")
     print(f"{sum(account.kinds.values())} requests in {end - start:.0f} s: {dict(account.kinds)}")
-    print(f"answers: {dict(sorted(account.answers.items()))}")
+    print(f"answers: {dict(sorted(account.answers.items()))}, silent: {dict(account.silent)}")
     print(f"{asked.slow} slow, {asked.endless} endless clients; ended: {dict(account.swept)}")
     print(f"app: threads {threads} -> {_status(pid, 'Threads')}, files {files} -> {_files(pid)}")
     grown = " ".join(f"{mb:.1f}" for mb in account.memory_mb)
@@ -295,6 +306,8 @@ def _faults(account: Account, lost_threads: int, growth_mb: float) -> list[str]:
         faults.append(f"memory grew by {growth_mb:.1f} MB")
     if account.failed:
         faults.append(f"the app failed {account.answers['500']} times")
+    if silent := account.silent.total() - account.silent["unfinished"]:
+        faults.append(f"{silent} whole requests got no answer")
     if account.answers["refused"]:
         faults.append(f"{account.answers['refused']} connections were refused")
     return faults

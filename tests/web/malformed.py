@@ -18,7 +18,7 @@ _UPLOAD = b"POST /predict HTTP/1.1\r\n"
 
 
 class Malformed:
-    """Makes whole requests, one after the other, of all kinds in turn.
+    """Makes requests, one after the other, of all kinds in turn; whole but for `unfinished`.
 
     Args:
         seed: What chance begins with.
@@ -36,6 +36,7 @@ class Malformed:
             self._rows,
             self._address,
             self._http,
+            self._unfinished,
         )
 
     def next(self) -> tuple[str, bytes]:
@@ -160,8 +161,6 @@ class Malformed:
                 chance.randbytes(chance.randint(1, 3000)) + b"\r\n\r\n",
                 _UPLOAD + b"Content-Length: -1\r\n\r\n",
                 _UPLOAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
-                _UPLOAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nzz",
-                _UPLOAD + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n",
                 _UPLOAD + b"Transfer-Encoding: chunked\r\n\r\nno\r\nhex\r\n0\r\n\r\n",
                 b"GET / HTTP/9.9\r\n" + b"A: b\r\n" * chance.randint(1, 3000) + b"\r\n",
                 b"GET / HTTP/1.1\r\nHost: " + b"h" * chance.randint(1, 100_000) + b"\r\n\r\n",
@@ -171,6 +170,17 @@ class Malformed:
                 + chance.randbytes(200)
                 + b"\r\n\r\n",
                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            ]
+        )
+
+    def _unfinished(self) -> bytes:
+        """What a server has to wait for: the rest may come yet."""
+        return self._random.choice(
+            [
+                _UPLOAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nzz",
+                _UPLOAD + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n",
+                _UPLOAD + b"Content-Length: 3000\r\n\r\n" + self._some_picture()[:2000],
+                _UPLOAD[: self._random.randrange(1, len(_UPLOAD))],
             ]
         )
 

@@ -12,14 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from device import Device, picture
-from running import free_port
+from running import free_port, running
 
+import edge_app
 from edge_app.config import AppSettings
 from edge_app.web.server import Server
 
@@ -88,29 +92,36 @@ def proxied(device: Device, tmp_path: Path) -> Iterator[int]:
     settings = replace(AppSettings(), port=0, trusted_proxy="127.0.0.1")
     server = Server(device.app, settings, [])
     server.start()
+    with nginx_before(server.port, tmp_path) as port:
+        yield port
+    server.stop(within_s=0.3)
+
+
+@contextmanager
+def nginx_before(app_port: int, folder: Path) -> Iterator[int]:
+    """Nginx with TLS, as deploy/ has it, in front of that port; its own port."""
     port = free_port()
     subprocess.run(
         [*CERTIFICATE, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"],
-        cwd=tmp_path,
+        cwd=folder,
         check=True,
         capture_output=True,
     )
     ours = NGINX.read_text().split("server {\n    listen 80;")[0]
-    ours = ours.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}")
+    ours = ours.replace("127.0.0.1:8080", f"127.0.0.1:{app_port}")
     ours = ours.replace("listen 443", f"listen 127.0.0.1:{port}")
-    ours = ours.replace("    listen [::]:443 ssl;\n", "").replace(
-        "/etc/lineside/tls", str(tmp_path)
+    ours = ours.replace("    listen [::]:443 ssl;\n", "").replace("/etc/lineside/tls", str(folder))
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\n"
+        f"events {{}}\nhttp {{ access_log off; client_body_temp_path {folder}/body;\n"
+        f"proxy_temp_path {folder}/proxy; {ours} }}\n"
     )
-    (tmp_path / "nginx.conf").write_text(
-        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log;\n"
-        f"events {{}}\nhttp {{ access_log off; client_body_temp_path {tmp_path}/body;\n"
-        f"proxy_temp_path {tmp_path}/proxy; {ours} }}\n"
-    )
-    nginx = subprocess.Popen(["nginx", "-e", "error.log", "-p", str(tmp_path), "-c", "nginx.conf"])
-    yield port
-    nginx.terminate()
-    nginx.wait(10)
-    server.stop(within_s=0.3)
+    nginx = subprocess.Popen(["nginx", "-e", "error.log", "-p", str(folder), "-c", "nginx.conf"])
+    try:
+        yield port
+    finally:
+        nginx.terminate()
+        nginx.wait(10)
 
 
 def through(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
@@ -140,6 +151,27 @@ def test_nginx_with_tls_in_front(proxied: int) -> None:
     assert through(proxied, "GET", "/")[0] == 200
     assert through(proxied, "GET", "/api/v1/export.csv")[1].startswith(b"id,captured_at")
     assert through(proxied, "POST", "/predict", b"x" * 18_000_000)[0] == 413
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
+def test_a_running_device_behind_nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its page, a photograph of the demo, and the line's picture, which moves on."""
+    monkeypatch.setenv("LINESIDE_APP__TRUSTED_PROXY", "127.0.0.1")
+    photo = min((Path(edge_app.__file__).parent / "demo" / "parts").glob("*.jpg")).read_bytes()
+    (tmp_path / "nginx").mkdir()
+    with running(tmp_path / "data") as up, nginx_before(up.port, tmp_path / "nginx") as port:
+        up.wait_for(lambda: up.line()["up"] and json.loads(up.get("/health"))["model_loaded"])
+        status, upload = through(port, "POST", "/predict", photo)
+        page = through(port, "GET", "/")
+        live = "/api/v1/cameras/cam1/live.jpg"
+        first = through(port, "GET", live)[1]
+        up.wait_for(lambda: through(port, "GET", live)[1] != first)
+
+    assert (status, json.loads(upload)["model"]) == (200, "flange/1")
+    assert page[0] == 200
+    assert b"<html" in page[1]
+    assert cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_COLOR).shape[2] == 3
 
 
 def test_any_wsgi_server_gets_the_whole_app(data_dir: Path) -> None:
