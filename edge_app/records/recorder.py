@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Recorder:
     def __init__(
         self,
         path: Path,
-        counters: Callable[[], Iterable[Counters]] = tuple,
+        counters: Callable[[], Collection[Counters]] = tuple,
         after_commit: Callable[[], None] = lambda: None,
         sync_within_ms: float = 0,
     ) -> None:
