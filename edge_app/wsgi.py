@@ -24,7 +24,7 @@ from edge_app.web.request_id import stamp
 CONFIG = "LINESIDE_CONFIG"
 """Variable that names the settings file."""
 
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.002
 
 
 def application() -> Flask:

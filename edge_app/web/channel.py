@@ -46,6 +46,11 @@ class _Nowhere:
         self._left = size
 
     @property
+    def left(self) -> int:
+        """Bytes that are still to come, as far as that is known."""
+        return self._left or 0
+
+    @property
     def completed(self) -> bool:
         """Whether all of it has come."""
         return self._left == 0
@@ -57,6 +62,10 @@ class _Nowhere:
         taken = min(len(data), self._left)
         self._left -= taken
         return taken
+
+    def dropped(self, size: int) -> None:
+        """Count bytes that nobody has seen."""
+        self._left = (self._left or 0) - size
 
     def getbuf(self) -> io.BytesIO:
         """Nothing, for whoever closes it."""
@@ -90,6 +99,16 @@ class _Parser(waitress.parser.HTTPRequestParser):  # type: ignore[misc]  # waitr
         """Bytes of its body in memory."""
         return 0 if self.refused else int(self.body_bytes_received)
 
+    @property
+    def unwanted_bytes(self) -> int:
+        """Bytes of a refused body that are still to come."""
+        return self.body_rcv.left if isinstance(self.body_rcv, _Nowhere) else 0
+
+    def dropped(self, size: int) -> None:
+        """So many of them came and are gone."""
+        self.body_rcv.dropped(size)
+        self.completed: bool = self.body_rcv.completed
+
     def received(self, data: bytes) -> int:
         headers_were_there = self.headers_finished
         consumed: int = super().received(data)
@@ -120,6 +139,13 @@ class _Task(waitress.task.WSGITask):  # type: ignore[misc]  # waitress has no ty
         environ: dict[str, Any] = super().get_environment()
         environ[ARRIVED_AT] = self.request.arrived_at
         return environ
+
+    def write(self, data: bytes) -> None:
+        """Head and body leave together: whoever waits for them is woken once."""
+        if data and not self.wrote_header and self.has_body and self.content_length:
+            self.channel.head = self.build_response_header()
+            self.wrote_header: bool = True
+        super().write(data)
 
 
 class _ErrorTask(waitress.task.ErrorTask):  # type: ignore[misc]  # waitress has no types
@@ -154,6 +180,8 @@ class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress h
     receiver: Receiver
     came_at: Callable[[], float]
     lingers = False
+    head = b""
+    """An answer's, which goes out in front of what is written next."""
     _linger_until = 0.0
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
@@ -228,10 +256,19 @@ class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress h
                 self.handle_close()
             return 0
 
+    def write_soon(self, data: Any) -> int:
+        """Send it, with a head that waits before it."""
+        if self.head:
+            data, self.head = self.head + data, b""
+        return int(super().write_soon(data))
+
     def handle_read(self) -> None:
         """Receive; what comes after a refusal is thrown away."""
         if self._linger_until == 0:
-            super().handle_read()
+            if self.request is None or not self.request.unwanted_bytes:
+                super().handle_read()
+            if self.connected and self.request is not None and self.request.unwanted_bytes:
+                self._drop(self.request)
             return
         try:
             ended = not self.recv(self.adj.recv_bytes)
@@ -239,6 +276,23 @@ class Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]  # waitress h
             ended = True
         if ended:
             self.handle_close()
+
+    def _drop(self, request: _Parser) -> None:
+        """Throw away what has come of a refused body; behind it the next request may begin."""
+        try:
+            size = self.receiver.drop(self.socket.fileno(), request.unwanted_bytes)
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        if not size:
+            self.handle_close()
+            return
+        self.last_activity = time.time()
+        request.dropped(size)
+        if request.completed:
+            with self.requests_lock:
+                self.request: Any = None
 
     def handle_close(self) -> None:
         """Close; the parsers' way back to here would keep this in memory.

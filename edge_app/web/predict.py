@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from edge_app.config import AppSettings
 from edge_app.inference.budget import Deadline
 from edge_app.inference.judge import Code
+from edge_app.inference.scores import array_of
 from edge_app.upload import Judged
 from edge_app.uploads import Uploads
 from edge_app.web.errors import ApiError
@@ -89,5 +89,4 @@ def image_answer(judged: Judged) -> dict[str, Any]:
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
     """All at once: a model may know a thousand labels."""
-    values = np.fromiter(scores.values(), np.float64, len(scores))
-    return dict(zip(scores, values.round(6).tolist(), strict=True))
+    return dict(zip(scores, array_of(scores).round(6).tolist(), strict=True))

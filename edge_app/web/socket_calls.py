@@ -56,10 +56,23 @@ class Receiver:
         Raises:
             OSError: Nothing has arrived (`BlockingIOError`), or the connection is gone.
         """
-        taken = _recv(descriptor, self._buffer, len(self._buffer), _FLAGS)
+        return self._view[: self._take(descriptor, len(self._buffer), _FLAGS)].tobytes()
+
+    def drop(self, descriptor: int, most: int) -> int:
+        """Throw away what has arrived; how many bytes that were, 0 at the end.
+
+        TCP does not even hand them over.
+
+        Raises:
+            OSError: As for `receive`.
+        """
+        return self._take(descriptor, most, _FLAGS | socket.MSG_TRUNC)
+
+    def _take(self, descriptor: int, most: int, flags: int) -> int:
+        taken = int(_recv(descriptor, self._buffer, min(most, len(self._buffer)), flags))
         if taken < 0:
             raise _error()
-        return self._view[:taken].tobytes()
+        return taken
 
 
 def send(descriptor: int, content: bytes) -> int:

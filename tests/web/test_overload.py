@@ -169,6 +169,20 @@ def test_a_refused_body_is_not_kept(server: Server) -> None:
 
 
 @pytest.mark.usefixtures("crowd")
+def test_who_leaves_within_a_refused_body_is_let_go(server: Server) -> None:
+    """Nothing waits for the rest of it, and the next client is answered."""
+    with connect(server) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 6000000\r\n\r\n")
+        connection.recv(65536)
+        connection.sendall(b"x" * 1_000_000)
+        ask(server)
+        until(lambda: len(server._channels()) > FULL)
+
+    until(lambda: len(server._channels()) == FULL)
+    assert ask(server)[0] == 200
+
+
+@pytest.mark.usefixtures("crowd")
 def test_the_connection_goes_on_after_a_refusal(server: Server) -> None:
     """A client that keeps its connection asks again on it, refused or not."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
