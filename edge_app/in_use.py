@@ -19,6 +19,9 @@ WAIT_S = 10.0
 
 log = logging.getLogger(__name__)
 
+_held: dict[Path, int | None] = {}
+"""Locks of this process, which the kernel drops with it; None where it left for a while."""
+
 
 class InUse(OSError):  # noqa: N818 - a fact about the data
     """Somebody works on the data directory; one sentence."""
@@ -38,10 +41,29 @@ def occupy(data_dir: Path) -> None:
         InUse: A restore is at work, or was cut off.
     """
     lock = _open(data_dir)
-    if lock is not None and not take(lock, alone=False, within_s=0.0):
-        raise InUse(f"a restore is at work in {data_dir}")
+    if lock is not None:
+        _held[data_dir] = lock
+        if not take(lock, alone=False, within_s=0.0):
+            raise InUse(f"a restore is at work in {data_dir}")
     if restore_is_cut_off(data_dir):
         raise InUse(f"a restore of {data_dir} was cut off: lineside restore --finish completes it")
+
+
+def leave(data_dir: Path) -> None:
+    """Let go of it for a while: its disk fails, and has to be unmounted."""
+    if (lock := _held.get(data_dir)) is not None:
+        _held[data_dir] = None
+        os.close(lock)
+
+
+def come_back(data_dir: Path) -> None:
+    """After `leave`: work on it again.
+
+    Raises:
+        InUse: As `occupy`.
+    """
+    if data_dir in _held and _held[data_dir] is None:
+        occupy(data_dir)
 
 
 @contextmanager

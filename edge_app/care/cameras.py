@@ -48,7 +48,7 @@ def _running(name: str, status: Any) -> Iterator[Finding]:
         yield fault(about, f"judges no part: {closed['reason']}", "see docs/troubleshooting.md")
     elif status["records"]["failing"]:
         text = f"judges, but keeps no records: {status['records']['failing']}"
-        yield fault(about, text, "see the disk")
+        yield fault(about, text, "see `When the power goes` in docs/operation.md")
     else:
         yield ok(about, f"ready with job {status['job']} and model {status['model']}")
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from edge_app.inference.judge import Code, Decision
 from edge_app.records.counters import Counters, begin_spans, count_records, read_counters
+from edge_app.records.floor import WITHOUT_DISK
 from edge_app.records.inspection import Inspection
 from edge_app.records.query import Query
 from edge_app.records.review import Review
@@ -171,7 +172,11 @@ class Database:
         """
         with self.transaction() as connection:
             (start,) = connection.execute("SELECT next FROM ids").fetchone()
-            start = max(start, floor)
+            # Records that waited in memory while their disk was exchanged have ids of the old one.
+            (highest,) = connection.execute(
+                "SELECT max(id) FROM inspections WHERE id < ?", (WITHOUT_DISK,)
+            ).fetchone()
+            start = max(start, floor, (highest or 0) + 1)
             connection.execute("UPDATE ids SET next = ?", (start + count,))
         return range(start, start + count)
 

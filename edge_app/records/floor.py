@@ -10,6 +10,9 @@ from edge_app.inference.durable import write_durably
 FLOOR = "records.next-id"
 LOCK = ".records-ids"
 
+WITHOUT_DISK = 1 << 31
+"""Ids from here on were given while the disk would not reserve any."""
+
 log = logging.getLogger(__name__)
 
 

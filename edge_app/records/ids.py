@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_app.records.database import Database
-from edge_app.records.floor import LOCK, read_floor, write_floor
+from edge_app.records.floor import FLOOR, LOCK, WITHOUT_DISK, read_floor, write_floor
+from edge_app.records.trouble import Mount
 from edge_app.turn import turn
 
 LEASE = 1000
 """Ids reserved by one commit. A restart gives up what was left of them: 32 bits last for
 four million restarts."""
-
-WITHOUT_DISK = 1 << 31
-"""Ids from here on were given while the disk would not reserve any."""
 
 TICKS_PER_S = 16
 """Of ids without a disk: more than parts a line has, so that the clock stays ahead of them."""
@@ -99,11 +97,18 @@ def leaser(path: Path) -> Callable[[int], range]:
     Both the floor file and the database know where to go on. The higher one is right: a file
     may have been lost, and records may come from a backup of another day.
     """
+    mount = Mount(path.parent)
+    seen = 0
 
     def lease(count: int) -> range:
+        nonlocal seen
+        mount.check()
         path.parent.mkdir(parents=True, exist_ok=True)
         with turn(path.parent / LOCK):
             floor = read_floor(path.parent)
+            if floor is None and seen:
+                # Another disk: how far the other programs are in their blocks nobody can say.
+                raise OSError(f"{FLOOR} is gone: ids begin anew with a restart")
             try:
                 start = _from_database(path, count, floor or 0)
             except (sqlite3.Error, OSError):
@@ -113,7 +118,8 @@ def leaser(path: Path) -> Callable[[int], range]:
             if start + count > WITHOUT_DISK:
                 raise OSError("all ids were given")
             write_floor(path.parent, start + count)
-        return range(start, start + count)
+        seen = start + count
+        return range(start, seen)
 
     return lease
 

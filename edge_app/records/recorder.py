@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+from edge_app.in_use import come_back, leave
 from edge_app.records.damage import inode, is_damage, set_aside
 from edge_app.records.database import Counters, Database
 from edge_app.records.findings import NOTHING
 from edge_app.records.inspection import Inspection
 from edge_app.records.sync import Sync
+from edge_app.records.trouble import Mount, fails, trouble
 
 MAX_WAITING = 20_000
-"""Inspections kept in memory while the disk refuses them: some hours of a quick line, 40 MB."""
+"""Inspections kept in memory until they are on the disk: some hours of a quick line, 40 MB."""
 
 MAX_WITH_FINDINGS = 2000
 """Of these the boxes and maps are kept in memory, too: 12 kB each at worst."""
@@ -26,17 +30,29 @@ MAX_WITH_FINDINGS = 2000
 BATCH = 200
 RETRY_S = 1.0
 
+ROOM_BYTES = 8_000_000
+"""A disk that was full takes records again when so much is free. What a log gives back when it
+is emptied is used up a second later, and the disk would be full and not full in turn."""
+
+LOST_TOLD = 1000
+"""How often it is said again that records are given up."""
+
 COUNTERS_S = 1.0
 """Counters that changed without an inspection (missed triggers, a reset) are kept this often
 at most: a PLC that hammers must not wear out the card."""
 
 log = logging.getLogger(__name__)
 
+Entry = tuple[Inspection, threading.Event]
+
 
 class Recorder:
     """Commits inspections in order, several at once when they come quicker than the disk.
 
-    While the disk fails, inspections wait in memory and are committed when it is back.
+    Each stays in memory until a sync has succeeded after its commit. Whatever fails, commit or
+    sync, all since the last good sync is written anew, each commit synced, until everything is
+    in and there is room; only then the disk is good again. A record that is there already is
+    found by its id and brought up to date.
 
     Args:
         path: The database file.
@@ -54,10 +70,16 @@ class Recorder:
         sync_within_ms: float = 0,
     ) -> None:
         self._path = path
-        self._sync = Sync(path, sync_within_ms) if sync_within_ms else None
+        self._mount = Mount(path.parent)
+        self._sync = None
+        if sync_within_ms:
+            self._sync = Sync(path, sync_within_ms, self._synced, self._not_synced)
         self._counters = counters
         self._after_commit = after_commit
-        self._waiting: deque[tuple[Inspection, threading.Event]] = deque()
+        self._waiting: deque[Entry] = deque()
+        self._unsynced: deque[tuple[int, Entry]] = deque()
+        self._commits = 0
+        self._sync_error: Exception | None = None
         self._changed = threading.Condition()
         self._stopping = False
         self._counters_changed = False
@@ -76,12 +98,15 @@ class Recorder:
 
     @property
     def failing(self) -> str:
-        """Why the disk takes no records at present; empty when it does."""
-        return self._failing or (self._sync.failing if self._sync is not None else "")
+        """Why the disk takes no records at present, and what to do; empty when it does."""
+        if self._failing:
+            gone = f"; {self._lost} records are lost, memory is full" if self._lost else ""
+            return self._failing + gone
+        return self._sync.slow if self._sync is not None else ""
 
     @property
     def waiting(self) -> int:
-        """Inspections not yet committed."""
+        """Inspections to be committed, for the first time or anew."""
         return len(self._waiting)
 
     @property
@@ -93,11 +118,10 @@ class Recorder:
         """Queue an inspection; the event is set once it is committed."""
         committed = threading.Event()
         with self._changed:
-            if len(self._waiting) >= MAX_WAITING:
-                # The oldest goes: what just happened is what a person will ask for.
-                self._waiting.popleft()
-                self._lost += 1
-            if len(self._waiting) >= MAX_WITH_FINDINGS:
+            kept = len(self._waiting) + len(self._unsynced)
+            if kept >= MAX_WAITING:
+                self._give_up_oldest()
+            if kept >= MAX_WITH_FINDINGS:
                 inspection = replace(inspection, findings=NOTHING)
             self._waiting.append((inspection, committed))
             self._changed.notify()
@@ -120,6 +144,20 @@ class Recorder:
         if self._waiting:
             log.error("%d inspections could not be recorded", len(self._waiting))
 
+    def _give_up_oldest(self) -> None:
+        # The oldest goes: what just happened is what a person will ask for.
+        if self._unsynced:
+            self._unsynced.popleft()
+        else:
+            self._waiting.popleft()
+        self._lost += 1
+        if self._lost % LOST_TOLD == 1:
+            log.critical(
+                "%d records wait for the disk, no more are kept in memory: %d are lost so far",
+                MAX_WAITING,
+                self._lost,
+            )
+
     def _run(self) -> None:
         while True:
             with self._changed:
@@ -129,7 +167,6 @@ class Recorder:
             try:
                 self._commit([inspection for inspection, _ in batch])
             except (sqlite3.Error, OSError) as error:
-                self._close()
                 self._failed(error)
                 with self._changed:
                     self._counters_changed |= changed
@@ -146,48 +183,106 @@ class Recorder:
 
     def _commit(self, batch: list[Inspection]) -> None:
         """Commit to the file that lies at the path, also if it is exchanged just now."""
+        if self._sync_error is not None:
+            error, self._sync_error = self._sync_error, None
+            raise error
         while True:
-            if self._database is None:
-                self._database = Database(self._path, synced=self._sync is None)
-            self._database.add(batch, self._counters())
-            if self._database.is_current:
+            database = self._opened()
+            database.add(batch, self._counters())
+            if self._failing:
+                # In the log alone it would not show that the database itself has no room.
+                database.checkpoint("TRUNCATE")
+            if database.is_current:
                 break
             self._close()
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            self._mount.check()
+            each = self._sync is None or bool(self._failing)
+            self._database = Database(self._path, synced=each)
+            if self._failing:
+                # What is in the log may never have reached the disk: it is begun anew.
+                self._database.checkpoint("TRUNCATE")
+        return self._database
 
     def _close(self) -> None:
         if self._database is not None:
             self._database.close()
         self._database = None
 
-    def _next_batch(self) -> tuple[list[tuple[Inspection, threading.Event]], bool]:
-        """What to commit next, and whether counters alone are reason enough."""
-        while not self._waiting and not self._stopping:
+    def _next_batch(self) -> tuple[list[Entry], bool]:
+        """What to commit next, and whether there is reason to without any inspection."""
+        while not (self._waiting or self._stopping or self._sync_error):
+            again = self._counters_changed or self._failing
             due_s = self._committed_at + COUNTERS_S - time.monotonic()
-            if self._counters_changed and due_s <= 0:
+            if again and due_s <= 0:
                 break
-            self._changed.wait(due_s if self._counters_changed else None)
+            self._changed.wait(due_s if again else None)
         changed, self._counters_changed = self._counters_changed, False
-        return [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))], changed
+        changed |= self._sync_error is not None or (bool(self._failing) and not self._stopping)
+        return list(islice(self._waiting, BATCH)), changed
 
-    def _committed(self, batch: list[tuple[Inspection, threading.Event]]) -> None:
+    def _committed(self, batch: list[Entry]) -> None:
         self._committed_at = time.monotonic()
-        if self._sync is not None:
-            self._sync.committed()
+        self._commits += 1
+        to_sync = self._sync is not None and not self._failing
         with self._changed:
             for entry in batch:
                 # The head may have been given up meanwhile.
                 if self._waiting and self._waiting[0] is entry:
                     self._waiting.popleft()
+                    if to_sync:
+                        self._unsynced.append((self._commits, entry))
+        if self._sync is not None and to_sync:
+            self._sync.committed(self._commits)
         for _, committed in batch:
             committed.set()
-        if self._failing:
-            log.warning("the disk takes records again")
+        if self._failing and len(self._waiting) < BATCH:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """All is written and synced: whether the disk is good again."""
+        folder = self._path.parent
+        try:
+            if shutil.disk_usage(folder).free < ROOM_BYTES:
+                return
+            come_back(folder)
+        except OSError as error:
+            log.warning("the disk is not used as before yet: %s", error)
+            return
+        log.warning("the disk takes records again")
         self._failing = ""
+        self._close()
+        if self._sync is not None:
+            self._sync.resume()
+
+    def _synced(self, commit: int) -> None:
+        """All up to this commit are on the disk."""
+        with self._changed:
+            while self._unsynced and self._unsynced[0][0] <= commit:
+                self._unsynced.popleft()
+
+    def _not_synced(self, error: Exception) -> None:
+        with self._changed:
+            self._sync_error = error
+            self._changed.notify()
 
     def _failed(self, error: Exception) -> None:
+        """All since the last good sync waits again, and nothing of the disk is held."""
+        self._close()
+        if self._sync is not None:
+            self._sync.rest()
+        with self._changed:
+            self._waiting.extendleft(entry for _, entry in reversed(self._unsynced))
+            self._unsynced.clear()
         if not self._failing:
-            log.error("the disk takes no records, keeping them in memory: %s", error)
-        self._failing = str(error) or type(error).__name__
+            log.error("records are kept in memory: %s", trouble(error))
+        # A sick disk turns read-only soon; that is not what has to be mended.
+        if not self._failing or fails(error):
+            self._failing = trouble(error)
+        if fails(error):
+            leave(self._path.parent)
         damaged, self._damaged = self._damaged, inode(self._path) if is_damage(error) else 0
         # Once may be a whim of the disk's.
         if damaged and damaged == self._damaged:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_app.records.days import Days, utc_date
-from edge_app.records.ids import WITHOUT_DISK
+from edge_app.records.floor import WITHOUT_DISK
 from edge_app.records.whole import is_whole
 
 PER_FOLDER = 1000

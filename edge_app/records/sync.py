@@ -7,10 +7,10 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_app.inference.durable import sync_folder
-from edge_app.records.damage import report
 from edge_app.records.database import Database
 
 EARLY = 0.5
@@ -20,8 +20,6 @@ CHECKPOINT = 100
 """Commits after which the log is copied into the database file. Here, not in the commit
 that happens to be the hundredth: its part would wait for the disk."""
 
-RETRY_S = 1.0
-
 log = logging.getLogger(__name__)
 
 
@@ -30,22 +28,35 @@ class Sync:
 
     A commit without a sync outlives every process, but not a power cut. Many share one sync
     here, in a thread of its own, so that neither a part nor the next commit waits for it.
+    After one that failed it rests: a sync that succeeds then proves nothing of what was written
+    before, for the kernel reports a write that failed only once, and then calls the page clean.
 
     Args:
         path: The database file.
         within_ms: A commit is on the disk after that long.
+        done: Told up to which commit all are on the disk.
+        failed: Told why they are not; it has to `resume`, once all is written anew.
     """
 
-    def __init__(self, path: Path, within_ms: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        within_ms: float,
+        done: Callable[[int], None] = lambda _commit: None,
+        failed: Callable[[Exception], None] = lambda _error: None,
+    ) -> None:
         self._path = path
         self._within_s = within_ms / 1000
+        self._tell_done = done
+        self._tell_failed = failed
         self._changed = threading.Condition()
         self._waits_since: float | None = None
         self._in_work_since: float | None = None
+        self._newest = 0
         self._commits = 0
         self._stopping = False
+        self._resting = False
         self._log = LogFile(path)
-        self._error = ""
         self._slow = False
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
 
@@ -54,10 +65,8 @@ class Sync:
         self._thread.start()
 
     @property
-    def failing(self) -> str:
+    def slow(self) -> str:
         """Why records are not on the disk in time; empty while they are."""
-        if self._error:
-            return self._error
         since = self._oldest
         if since is not None and time.monotonic() > since + self._within_s:
             return f"the disk takes longer than {self._within_s * 1000:.0f} ms to keep a record"
@@ -68,13 +77,26 @@ class Sync:
         """Whether there are commits that are not yet on the disk."""
         return self._oldest is not None
 
-    def committed(self) -> None:
-        """There is a commit that has to last."""
+    def committed(self, commit: int) -> None:
+        """There is a commit that has to last; they are numbered upwards."""
         with self._changed:
+            self._newest = commit
             self._commits += 1
             if self._waits_since is None:
                 self._waits_since = time.monotonic()
                 self._changed.notify()
+
+    def rest(self) -> None:
+        """The disk fails: let go of it, so that it can be unmounted."""
+        with self._changed:
+            self._resting, self._waits_since = True, None
+            self._changed.notify()
+
+    def resume(self) -> None:
+        """The disk is good again."""
+        with self._changed:
+            self._resting = False
+            self._changed.notify()
 
     def stop(self, within_s: float = 1.0) -> None:
         """Sync what was committed, as far as the disk lets it within the time given."""
@@ -88,45 +110,48 @@ class Sync:
         return self._in_work_since if self._in_work_since is not None else self._waits_since
 
     def _run(self) -> None:
-        while (since := self._next()) is not None:
+        while (due := self._next()) is not None:
+            since, newest = due
             try:
                 self._sync()
             except (OSError, sqlite3.Error) as error:
-                if not self._failed(error, since):
-                    break
+                self.rest()
+                self._in_work_since = None
+                self._tell_failed(error)
             else:
                 self._done(since)
+                self._tell_done(newest)
         self._log.close()
 
-    def _next(self) -> float | None:
-        """Wait until a sync is due: since when, or None when there is nothing left to do."""
+    def _next(self) -> tuple[float, int] | None:
+        """Wait until a sync is due: since when, and up to which commit; None at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._waits_since is not None)
-            if self._waits_since is None:
-                return None
-            due_s = self._waits_since + self._within_s * EARLY - time.monotonic()
-            self._changed.wait_for(lambda: self._stopping, timeout=max(0.0, due_s))
+            while True:
+                if self._resting:
+                    self._log.close()
+                elif self._waits_since is not None:
+                    due_s = self._waits_since + self._within_s * EARLY - time.monotonic()
+                    if self._stopping or due_s <= 0:
+                        break
+                    self._changed.wait(due_s)
+                    continue
+                if self._stopping:
+                    return None
+                self._changed.wait()
             # A commit from here on may have missed the sync: it waits for the next one.
-            self._in_work_since, self._waits_since = self._waits_since, None
-            return self._in_work_since
+            since, self._waits_since = self._waits_since, None
+            self._in_work_since = since
+            return since, self._newest
 
     def _sync(self) -> None:
-        if self._error:
-            # The kernel reports a write that failed only once, and then calls the page clean:
-            # a sync that succeeds now proves nothing. So all is copied and the log begun anew.
-            self._checkpoint("TRUNCATE")
-        else:
-            self._log.sync()
-            if self._commits >= CHECKPOINT:
-                self._checkpoint("PASSIVE")
-
-    def _checkpoint(self, mode: str) -> None:
-        database = Database(self._path)
-        try:
-            database.checkpoint(mode)
-        finally:
-            database.close()
-        self._commits = 0
+        self._log.sync()
+        if self._commits >= CHECKPOINT:
+            database = Database(self._path)
+            try:
+                database.checkpoint("PASSIVE")
+            finally:
+                database.close()
+            self._commits = 0
 
     def _done(self, since: float) -> None:
         took_s = time.monotonic() - since
@@ -134,19 +159,7 @@ class Sync:
         slow = took_s > self._within_s
         if slow and not self._slow:
             log.warning("the disk took %.0f ms to keep a record", took_s * 1000)
-        elif self._error:
-            log.warning("the disk keeps records again")
-        self._slow, self._error = slow, ""
-
-    def _failed(self, error: Exception, since: float) -> bool:
-        """Whether to try again."""
-        if not self._error:
-            log.error("the newest records are not on the disk: %s", error)
-        self._error = str(error) or type(error).__name__
-        report(self._path, error)
-        with self._changed:
-            self._waits_since, self._in_work_since = since, None
-            return not self._changed.wait_for(lambda: self._stopping, timeout=RETRY_S)
+        self._slow = slow
 
 
 class LogFile:

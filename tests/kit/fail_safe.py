@@ -1,6 +1,6 @@
 """Makes docs/fail-safe.md from the tests that ran and passed.
 
-    FAIL_SAFE=docs/fail-safe.md python -m pytest tests/camera -m failsafe
+    FAIL_SAFE=docs/fail-safe.md python -m pytest tests/camera tests/power -m failsafe
 
 A test that carries `@pytest.mark.failsafe(fault, plc, within, record, recovery)` is a row.
 """
@@ -19,8 +19,8 @@ HEAD = """\
 # Fail-safe
 
 What happens when something goes wrong. Made from the tests that ran and passed, by
-`FAIL_SAFE=docs/fail-safe.md python -m pytest tests/camera -m failsafe`; a test holds this page
-to them.
+`FAIL_SAFE=docs/fail-safe.md python -m pytest tests/camera tests/power -m failsafe`; a test holds
+this page to them.
 
 Whatever is not in time, not seen or not understood is no decision, and a PLC that follows
 [the pass rule](plc.md#the-pass-rule) rejects the part. OK is said in one place only, after a model
@@ -52,8 +52,7 @@ No answer of another part, none twice with another word, none lost, none after i
 line's account, no bad part and no fault that was OK. A fifth of the frames shows a bad part.
 
 **Not shown here:** a plug that is pulled (kills at any moment and a disk's own writes replayed
-stand for it, see [operation.md](operation.md)), a disk that fails for good, heat, and a PLC of any
-make.
+stand for it, see [operation.md](operation.md)), heat, and a PLC of any make.
 """
 
 

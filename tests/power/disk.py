@@ -44,9 +44,11 @@ class Disk:
     Args:
         folder: For the mount points; empty.
         size: Bytes.
+        journal: Whether ext4 keeps one; with it a failed write makes it read-only until it is
+            mounted anew.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int, *, journal: bool = True) -> None:
         self._content = bytearray(size)
         self.events: list[Event] = []
         self.failing = False
@@ -60,11 +62,37 @@ class Disk:
             raise OSError(ctypes.get_errno(), "FUSE can't be mounted")
         threading.Thread(target=self._serve, name="disk", daemon=True).start()
         self._loop = _run("losetup", "--find", "--show", str(self._fuse_at / NAME)).strip()
-        _run("mkfs.ext4", "-q", "-E", "nodiscard", self._loop)
-        _run("mount", "-o", "nodiscard", self._loop, str(self.path))
+        features = [] if journal else ["-O", "^has_journal"]
+        _run("mkfs.ext4", "-q", "-E", "nodiscard", *features, self._loop)
+        self.mount()
+
+    def mount(self) -> None:
+        """Mount it, after a check as at boot."""
+        _run("e2fsck", "-p", self._loop, check=False)
+        _run("mount", "-o", "nodiscard,errors=remount-ro", self._loop, str(self.path))
+
+    def unmount(self) -> bool:
+        """Take its file system away; false while a program has a file open on it."""
+        _run("umount", str(self.path), check=False)
+        return not self.path.is_mount()
+
+    def fill(self) -> None:
+        """Take all that is left of it, also what ext4 held back while it was not written yet."""
+        with self.filling.open("wb") as file:
+            for size in (1 << 20, BLOCK, 1 << 20, BLOCK):
+                try:
+                    while os.write(file.fileno(), bytes(size)):
+                        pass
+                except OSError:
+                    os.fsync(file.fileno())
+
+    @property
+    def filling(self) -> Path:
+        """The file that takes it."""
+        return self.path / "filling"
 
     def remount(self, how: str) -> None:
-        """Read-only (`ro`) or not (`rw`)."""
+        """Read-only (`ro`) or not (`rw`); refused while somebody writes."""
         _run("mount", "-o", f"remount,{how}", str(self.path))
 
     def close(self) -> None:

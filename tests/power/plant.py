@@ -53,6 +53,8 @@ class Told:
     fired: set[str] = field(default_factory=set)
     acks: list[Ack] = field(default_factory=list)
     since: float = field(default_factory=time.time)
+    photos: dict[str, set[str]] = field(default_factory=dict)
+    """What uploads of each photograph were judged as."""
 
 
 def make_plant(data_dir: Path, plc_port: int, app_port: int) -> None:
@@ -178,8 +180,8 @@ class Plant:
                 break
             part = f"U{life}-{number}"
             self.told.fired.add(part)
-            photo = self._dice.choice(PHOTOS).read_bytes()
-            body = self._ask(self._app_port, "POST", f"/predict?part={part}", photo)
+            photo = self._dice.choice(PHOTOS)
+            body = self._ask(self._app_port, "POST", f"/predict?part={part}", photo.read_bytes())
             at = time.monotonic()
             try:
                 answer = json.loads(body)
@@ -189,6 +191,8 @@ class Plant:
             except (ValueError, KeyError, TypeError):
                 continue
             self.told.acks.append(told)
+            if told.decision != "NONE":
+                self.told.photos.setdefault(photo.name, set()).add(told.decision)
 
     def _ask(self, port: int, method: str, path: str, body: bytes | None = None) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SHORT_S)

@@ -19,7 +19,8 @@ from edge_app.records.archive import Archive
 from edge_app.records.counters import Counters
 from edge_app.records.database import Database
 from edge_app.records.findings import Findings
-from edge_app.records.ids import WITHOUT_DISK, Ids, leaser
+from edge_app.records.floor import WITHOUT_DISK
+from edge_app.records.ids import Ids, leaser
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
 from edge_app.records.ring import image_name
@@ -168,6 +169,21 @@ def test_a_restart_gives_no_id_again(tmp_path: Path) -> None:
     before = [Ids(lease).next() for _ in range(3)]
 
     assert len({*before, Ids(lease).next()}) == 4
+
+
+def test_an_exchanged_disk_brings_no_id_back(tmp_path: Path) -> None:
+    """While the program runs ids come from the upper half; later from behind those kept there."""
+    path = tmp_path / "records.db"
+    lease = leaser(path)
+    lease(1000)
+    for old in tmp_path.iterdir():
+        old.unlink()
+    database = Database(path)
+    database.add([inspection(700)])
+    database.close()
+
+    assert Ids(lease).next() > WITHOUT_DISK
+    assert leaser(path)(10).start == 701
 
 
 def test_without_a_disk_ids_go_on_apart() -> None:

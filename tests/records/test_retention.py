@@ -12,7 +12,7 @@ import pytest
 
 from edge_app.records.archive import encode_jpeg
 from edge_app.records.database import Database
-from edge_app.records.ids import WITHOUT_DISK
+from edge_app.records.floor import WITHOUT_DISK
 from edge_app.records.inspection import Inspection
 from edge_app.records.retention import Retention
 from edge_app.records.ring import Ring, image_name

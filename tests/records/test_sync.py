@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from edge_app.records import sync
 from edge_app.records.database import Database
 from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
@@ -55,7 +54,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """The log's disk."""
     disk = Disk()
     monkeypatch.setattr(LogFile, "fdatasync", staticmethod(disk.fdatasync))
-    monkeypatch.setattr(sync, "RETRY_S", 0.02)
+    monkeypatch.setattr("edge_app.records.recorder.RETRY_S", 0.2)
+    monkeypatch.setattr("edge_app.records.recorder.COUNTERS_S", 0.1)
     return disk
 
 
@@ -101,12 +101,14 @@ def test_a_commit_does_not_wait_for_a_stuck_disk(
 def test_a_failed_sync_is_said_and_made_good(
     recorder: Recorder, disk: Disk, tmp_path: Path
 ) -> None:
-    """A later sync proves nothing: all is copied into the database file and the log emptied."""
+    """A later sync proves nothing: the log is begun anew, and all since the last good one."""
     disk.error = OSError(5, "Input/output error")
     assert recorder.add(inspection(1)).wait(5)
-    until(lambda: recorder.failing)
-    assert "Input/output error" in recorder.failing
+    until(lambda: "Input/output error" in recorder.failing)
+    assert "the disk fails" in recorder.failing
+    assert "check it and mount it again" in recorder.failing
 
+    disk.error = None
     until(lambda: not recorder.failing)
 
     # What a cut would leave if nothing of the log had reached the disk.
@@ -114,6 +116,46 @@ def test_a_failed_sync_is_said_and_made_good(
     left = Database(tmp_path / "after.db")
     assert [row.id for row in left.inspections()] == [1]
     left.close()
+
+
+def test_what_was_committed_since_the_last_good_sync_is_written_anew(
+    recorder: Recorder, disk: Disk, tmp_path: Path
+) -> None:
+    """Also into a database that has none of it: the disk was exchanged. None comes twice."""
+    disk.error = OSError(5, "Input/output error")
+    for number in range(1, 6):
+        assert recorder.add(inspection(number)).wait(5)
+    until(lambda: recorder.failing)
+    for path in tmp_path.glob("records.db*"):
+        path.unlink()
+    disk.error = None
+    assert recorder.add(inspection(6)).wait(5)
+    until(lambda: not recorder.failing)
+
+    database = Database(tmp_path / "records.db")
+    assert sorted(row.id for row in database.inspections()) == [1, 2, 3, 4, 5, 6]
+    assert database.counters("cam1", "life").total == 6
+    database.close()
+
+
+def test_what_memory_has_no_room_for_is_counted_loudly(
+    recorder: Recorder,
+    disk: Disk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The oldest go; status and log say how many."""
+    monkeypatch.setattr("edge_app.records.recorder.MAX_WAITING", 3)
+    monkeypatch.setattr("edge_app.records.recorder.RETRY_S", 60)
+    disk.error = OSError(5, "Input/output error")
+    assert recorder.add(inspection(1)).wait(5)
+    until(lambda: "the disk fails" in recorder.failing)
+    for number in range(2, 6):
+        recorder.add(inspection(number))
+
+    assert recorder.lost == 2
+    assert "2 records are lost" in recorder.failing
+    assert any(entry.levelname == "CRITICAL" for entry in caplog.records)
 
 
 def test_stopping_syncs_what_was_committed(tmp_path: Path, disk: Disk) -> None:
