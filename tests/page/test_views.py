@@ -145,13 +145,22 @@ def test_limits_never_contradict(look: Any, jobs: JobStore) -> None:
     assert (jobs.load(1).limits or Limits()).reject == 0.95
 
 
+def resting_box(frame: Any) -> dict[str, float]:
+    """Where it stands once what is above it has come in."""
+    frame.scroll_into_view_if_needed()
+    before: dict[str, float] = {}
+    while (box := dict(frame.bounding_box() or {})) != before or not box:
+        before = box
+        frame.page.wait_for_timeout(200)
+    return box
+
+
 def test_the_region_is_drawn_with_a_finger(look: Any, jobs: JobStore) -> None:
     """A dragged corner becomes source pixels; numbers do the same."""
     page = look().open("/jobs")
     frame = page.locator(".roi-frame svg")
     expect(frame).to_be_visible()
-    frame.scroll_into_view_if_needed()
-    box = frame.bounding_box()
+    box = resting_box(frame)
     page.mouse.move(box["x"] + 4, box["y"] + 4)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4, steps=4)
