@@ -131,7 +131,7 @@ class Archive:
         if self._queue.full():
             self._dropped += 1
             return ""
-        return f"{self._name}/{image_name(inspection_id)}"
+        return self._called(inspection_id)
 
     def add(self, inspection_id: int, encode: Callable[[], bytes]) -> str:
         """Queue a picture; returns its name, or nothing when it had to be dropped.
@@ -145,6 +145,9 @@ class Archive:
         except queue.Full:
             self._dropped += 1
             return ""
+        return self._called(inspection_id)
+
+    def _called(self, inspection_id: int) -> str:
         return f"{self._name}/{image_name(inspection_id)}"
 
     def stop(self, within_s: float = 1.0) -> None:

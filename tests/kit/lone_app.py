@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from running import free_port
+
+import edge_app
+from edge_app.models import ModelStore
 
 START_S = 60.0
 PATIENT = {"X-Deadline-Ms": "10000"}
@@ -113,3 +117,14 @@ def lone_app(data_dir: Path, **settings: object) -> Iterator[LoneApp]:
     finally:
         app.process.terminate()
         app.process.wait(20)
+
+
+@contextmanager
+def demo_app() -> Iterator[LoneApp]:
+    """A running app with the demo's model, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = ModelStore(Path(folder) / "models")
+        version = store.add(Path(edge_app.__file__).parent / "demo" / "model.tflite")
+        store.activate(version.name, version.version, measure=False)
+        with lone_app(Path(folder)) as app:
+            yield app

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from device import Device, picture, until
-from lone_app import PATIENT, LoneApp, lone_app
+from lone_app import PATIENT, LoneApp, demo_app
 
-import edge_app
 from edge_app.crew import Crew
 from edge_app.inference.budget import Deadline
-from edge_app.models import ModelStore
 
-DEMO = Path(edge_app.__file__).parent / "demo"
 JSON = {"Content-Type": "application/json"}
 ROW = b'{"input": [' + b",".join([b"[" + b",".join([b"[9,0,0]"] * 8) + b"]"] * 8) + b"]}"
 BODY_BYTES = 15_000_000
@@ -147,12 +142,8 @@ def test_failed_work_holds_nothing(crew: Crew) -> None:
 @pytest.fixture(scope="module")
 def app() -> Iterator[LoneApp]:
     """A running app with the demo's model."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = ModelStore(Path(folder) / "models")
-        version = store.add(DEMO / "model.tflite")
-        store.activate(version.name, version.version, measure=False)
-        with lone_app(Path(folder)) as app:
-            yield app
+    with demo_app() as app:
+        yield app
 
 
 @pytest.mark.slow

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lone_app import PATIENT, LoneApp, lone_app
+from lone_app import PATIENT, LoneApp, demo_app
 
 import edge_app
-from edge_app.models import ModelStore
 
 ODD = Path(__file__).parents[3] / "shared" / "data" / "photos" / "odd"
 DEMO = Path(edge_app.__file__).parent / "demo"
@@ -31,12 +29,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def app() -> Iterator[LoneApp]:
     """A running app with the demo's model."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = ModelStore(Path(folder) / "models")
-        version = store.add(DEMO / "model.tflite")
-        store.activate(version.name, version.version, measure=False)
-        with lone_app(Path(folder)) as app:
-            yield app
+    with demo_app() as app:
+        yield app
 
 
 def test_each_is_answered_or_refused_within_bounds(app: LoneApp) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -152,12 +153,17 @@ def test_a_refusal_comes_before_the_body(server: Server) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 503 ")
 
 
+def refused_at_its_head(connection: socket.socket) -> None:
+    """An upload of 6 MB, answered before its body."""
+    connection.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 6000000\r\n\r\n")
+    connection.recv(65536)
+
+
 @pytest.mark.usefixtures("crowd")
 def test_a_refused_body_is_not_kept(server: Server) -> None:
     """Its bytes are counted off, so that the next request is found, and held by nobody."""
     with connect(server) as connection:
-        connection.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 6000000\r\n\r\n")
-        connection.recv(65536)
+        refused_at_its_head(connection)
         connection.sendall(b"x" * 5_000_000)
         ask(server)
         held = [channel.held_bytes for channel in server._channels()]
@@ -172,8 +178,7 @@ def test_a_refused_body_is_not_kept(server: Server) -> None:
 def test_who_leaves_within_a_refused_body_is_let_go(server: Server) -> None:
     """Nothing waits for the rest of it, and the next client is answered."""
     with connect(server) as connection:
-        connection.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 6000000\r\n\r\n")
-        connection.recv(65536)
+        refused_at_its_head(connection)
         connection.sendall(b"x" * 1_000_000)
         ask(server)
         until(lambda: len(server._channels()) > FULL)
