@@ -75,7 +75,7 @@ def write_page(folder: Path, page: Path) -> None:
     soak = folder / "soak.json"
     if soak.exists():
         report = json.loads(soak.read_text(encoding="utf-8"))
-        sections.append(_soak(report, documents.get("app"), folder.name))
+        sections.append(_soak(report, documents.get("start"), folder.name))
     else:
         sections.append(
             "## Soak\n\nNot run yet: `scripts/soak --hours 1 --out docs/performance`.\n"
@@ -107,7 +107,7 @@ def _section(document: dict[str, Any], folder: str) -> str:
     return "\n".join(lines)
 
 
-def _soak(report: Mapping[str, Any], app: Mapping[str, Any] | None, folder: str) -> str:
+def _soak(report: Mapping[str, Any], start: Mapping[str, Any] | None, folder: str) -> str:
     """The soak in short, with the memory that was left after it."""
     meta, broken = report["meta"], sum(e["broken"] for e in report["invariants"].values())
     spread, lives = report["answer_ms"], report["lives"]
@@ -123,12 +123,12 @@ def _soak(report: Mapping[str, Any], app: Mapping[str, Any] | None, folder: str)
     )
     lines = ["## Soak", "", outcome_said, "", *markdown(table), ""]
     together = longest.get("app", 0.0) + longest.get("cam1", 0.0)
-    tutorial = (app or {}).get("facts", {}).get("resident_mb", {}).get("Flask + TF")
+    tutorial = (start or {}).get("facts", {}).get("resident_mb", {}).get("tutorial service")
     if tutorial and together:
         memory = (
             f"Line and app that lived longest had {together:.0f} MB together at their end: "
-            f"{together / tutorial:.2f} of the tutorial service's {tutorial:.0f} MB; the aim is a "
-            "fifth."
+            f"{together / tutorial:.2f} of the {tutorial:.0f} MB that the tutorials' service has "
+            "after a thousand uploads (see start-up); the aim is a fifth."
         )
         lines += [memory, ""]
     return "\n".join(lines)

@@ -167,7 +167,7 @@ class AppPart:
         self.part.check(
             "memory at most a fifth of the tutorial service's",
             f"{ratio(ours.rss_mb, tutorial.rss_mb)} of it ({ours.rss_mb:.0f} MB; with the line "
-            "beside it see start-up)",
+            "beside it, and no other TensorFlow to share its pages with, see start-up)",
             ours.rss_mb <= tutorial.rss_mb / 5,
         )
 

@@ -1,4 +1,4 @@
-"""`bench start`: from exec to READY with a warm cache, against `import tensorflow` alone."""
+"""`bench start`: from exec to READY against `import tensorflow`, and memory after the same work."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks import memory as both_programs
 from benchmarks.figures import Part, Table, percentile, ratio
 from benchmarks.place import Place
 from benchmarks.processes import resident_mb
@@ -46,6 +47,7 @@ def run(place: Place) -> Part:
             part.series.setdefault("import tensorflow", []).append(tensorflow_ms)
             part.series.setdefault("python -c pass", []).append(bare_ms)
     _tabulate(part, memory)
+    both_programs.compare(part, place)
     for name, module in (("app", ["edge_app"]), ("line", ["camera", "cam1"])):
         _profile(part, name, module, config)
     return part
