@@ -9,11 +9,16 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-PRIORITY = 1
-"""The least of the real-time ones: before every ordinary program, behind the kernel's own."""
+PRIORITY = 2
+"""Of what a part waits for: before every ordinary program, behind the kernel's own."""
 
-BACKGROUND = frozenset({"archive", "loader", "sync"})
-"""Threads that no part waits for: they, and the programs they start, stay ordinary."""
+BESIDE_PRIORITY = 1
+BESIDE = frozenset({"archive", "control", "sync"})
+"""Threads that no part waits for, but for Python's lock while they hold it: as ordinary ones they
+would be put off for some milliseconds with the lock in their hands."""
+
+BACKGROUND = frozenset({"loader"})
+"""Threads that work for seconds: they, and the programs they start, stay ordinary."""
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +46,23 @@ class Urgency:
     def claim(self) -> None:
         """Ask for all threads but those in the background, the runtime's own ones too.
 
+        Those beside the part's way come behind it.
+
         Threads inherit it. A model's own are made by who loads it, which is in the background:
         so this is called again for each model that comes into force.
         """
         if self._unwanted:
             return
-        calm = {t.native_id for t in threading.enumerate() if t.name in BACKGROUND}
+        names = {thread.native_id: thread.name for thread in threading.enumerate()}
         try:
-            threads = {int(entry.name) for entry in Path("/proc/self/task").iterdir()}
-            for thread in threads - calm:
+            for entry in Path("/proc/self/task").iterdir():
+                name = names.get(int(entry.name), "")
+                if name in BACKGROUND:
+                    continue
+                priority = BESIDE_PRIORITY if name in BESIDE else PRIORITY
                 # A thread may have ended since it was listed.
                 with contextlib.suppress(ProcessLookupError):
-                    os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(PRIORITY))
+                    os.sched_setscheduler(int(entry.name), os.SCHED_RR, os.sched_param(priority))
         except OSError as error:
             self._refuse(f"the system gives no real-time priority: {error.strerror}")
         else:

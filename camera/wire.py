@@ -330,7 +330,12 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the connection while there is a place."""
         if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
+            threading.Thread(
+                target=self.process_request_thread,
+                args=(request, client_address),
+                name=self._name,
+                daemon=True,
+            ).start()
             return
         with contextlib.suppress(OSError):
             request.setblocking(False)

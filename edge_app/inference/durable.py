@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 PARTIAL_SUFFIX = ".partial"
 """Ending of a file that is being written; found after a crash, it is rubbish."""
+
+PIECE_BYTES = 128 * 1024
+"""Written at once. Most kernels let nobody else on the processor before a write returns, not even
+real-time threads: one of 4 MB has held up a part for 6 ms."""
 
 
 class Rights(NamedTuple):
@@ -35,13 +39,23 @@ def write_durably(path: Path, content: bytes, rights: Rights | None = None) -> N
             if rights is not None:
                 os.fchown(file.fileno(), rights.uid, rights.gid)
                 os.fchmod(file.fileno(), rights.mode)
-            file.write(content)
+            write_in_pieces(file, content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_in_pieces(file: BinaryIO, content: bytes) -> None:
+    """Write all of it, and let others have the processor in between.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    view = memoryview(content)
+    file.writelines(view[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES))
 
 
 def link_durably(path: Path, target: str) -> None:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_app.inference.durable import write_in_pieces
 from edge_app.records.days import Days, utc_date
 from edge_app.records.floor import WITHOUT_DISK
 from edge_app.records.whole import is_whole
@@ -95,7 +96,7 @@ class Ring:
         self._make_room(len(content))
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            file.write(content)
+            write_in_pieces(file, content)
             file.flush()
             # Begin to write now, without waiting: the power may go before the kernel would.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

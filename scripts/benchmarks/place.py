@@ -48,7 +48,7 @@ FRAMES = 12
 MODEL = "bench"
 APP_NICENESS, LINE_NICENESS = 5, -10
 """As in systemd/lineside-app.service and lineside-camera@.service."""
-LINE_REALTIME, PLC_REALTIME = 1, 2
+LINE_REALTIME, PLC_REALTIME = 2, 3
 """The line asks for the first itself; a PLC is another machine, and so goes before it."""
 CLIENT_NICENESS = -15
 """Of who takes the time from outside: he is on another machine in truth."""
