@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-
-import numpy as np
 
 from edge_app.engines import LoadedModel
 from edge_app.inference.budget import Deadline, Stopwatch
@@ -140,7 +139,7 @@ class Upload:
             reason=verdict.reason,
             label=prediction.label,
             label_index=prediction.label_index,
-            score=float(np.nan_to_num(prediction.score)),
+            score=prediction.score if math.isfinite(prediction.score) else 0.0,
             scores=best_scores(prediction.scores, self.loaded.engine.spec.limits.labels),
             laps_ms=dict(self.stopwatch.laps_ms),
             total_ms=used_ms,

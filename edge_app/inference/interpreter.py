@@ -8,6 +8,7 @@ import importlib.util
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -93,12 +94,12 @@ class Interpreter:
             raise ModelFailed(f"{runtime} refuses the model: {_one_line(error)}") from error
         self.tensor_bytes = self._all_tensors_bytes()
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[TensorInfo, ...]:
         """The model's inputs, in the signature's order."""
         return tuple(_info(name, details) for name, details in self._inputs.items())
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[TensorInfo, ...]:
         """The model's outputs, in the signature's order."""
         return tuple(_info(name, details) for name, details in self._outputs.items())

@@ -22,25 +22,25 @@ class Scores(Mapping[str, float]):
         ValueError: A label has no score, or a score no label.
     """
 
-    __slots__ = ("_places", "array")
+    __slots__ = ("array", "places")
 
     def __init__(self, places: Mapping[str, int], values: NDArray[np.float64]) -> None:
         if len(places) != len(values):
             raise ValueError(f"expected {len(places)} scores for as many labels, got {len(values)}")
-        self._places = places
+        self.places = places
         self.array = values
 
     def __getitem__(self, label: str) -> float:
-        return float(self.array[self._places[label]])
+        return float(self.array[self.places[label]])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self.places)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
     def __contains__(self, label: object) -> bool:
-        return label in self._places
+        return label in self.places
 
     def items(self) -> ItemsView[str, float]:
         """All of them at once: one by one out of an array they take ten times as long."""
@@ -51,7 +51,7 @@ class Scores(Mapping[str, float]):
         return self._dictionary().values()
 
     def _dictionary(self) -> dict[str, float]:
-        return dict(zip(self._places, self.array.tolist(), strict=True))
+        return dict(zip(self.places, self.array.tolist(), strict=True))
 
 
 def array_of(scores: Mapping[str, float]) -> NDArray[np.float64]:

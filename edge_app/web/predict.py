@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from edge_app.config import AppSettings
@@ -26,6 +26,7 @@ from edge_app.web.request import (
     request_deadline,
     tensors_of,
 )
+from edge_app.web.score_text import scores_json
 
 
 def predict_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
@@ -60,17 +61,26 @@ def _image_answer(
     uploads: Uploads, content: bytes, deadline: Deadline, model: str
 ) -> ResponseReturnValue:
     judged = uploads.judge_image(content, deadline, model=model, part=part_of(request))
-    return jsonify(image_answer(judged))
+    scores = scores_json(judged.prediction.scores)
+    if scores is None:
+        return jsonify(image_answer(judged))
+    about = current_app.json.dumps(_about(judged), separators=(",", ":"))
+    body = f'{about[:-1]},"class_scores":{scores}}}\n'
+    return Response(body, content_type="application/json")
 
 
 def image_answer(judged: Judged) -> dict[str, Any]:
     """The answer to a picture."""
+    return _about(judged) | {"class_scores": _rounded(judged.prediction.scores)}
+
+
+def _about(judged: Judged) -> dict[str, Any]:
+    """All of it but the classes' scores."""
     inspection, anomaly = judged.inspection, judged.prediction.anomaly
     return {
         "id": inspection.id,
         "predicted_class": inspection.label,
         "confidence": round(inspection.score, 6),
-        "class_scores": _rounded(judged.prediction.scores),
         "detections": [dataclasses.asdict(found) for found in judged.prediction.detections],
         # Not NaN: the whole document would have to be searched for more of them.
         "anomaly": anomaly if math.isfinite(anomaly) else None,
@@ -88,5 +98,5 @@ def image_answer(judged: Judged) -> dict[str, Any]:
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
-    """All at once: a model may know a thousand labels."""
+    """All at once, and not one by one out of an array."""
     return dict(zip(scores, array_of(scores).round(6).tolist(), strict=True))
