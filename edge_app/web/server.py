@@ -33,9 +33,9 @@ CONNECTIONS = 800
 """Below the 1024 files that a process may have open by default."""
 
 LOOP_NICENESS = 0
-"""Of the loop's thread; the app as a whole stands back at 5. Refusing must not wait for those who
-answer: at four times capacity that took 26 ms at p99, and 12 ms with a loop ten steps before them;
-for the five steps of here nobody measured it."""
+"""Of the loop's thread; the app as a whole stands back at 5, and the crew behind that. Refusing
+must not wait for those who answer: at four times capacity that took 26 ms at p99, and 12 ms with a
+loop ten steps before them."""
 
 IDLE_S = 30
 TURN_S = 0.25
