@@ -55,7 +55,9 @@ def write_in_pieces(file: BinaryIO, content: bytes) -> None:
         OSError: The disk does not take it.
     """
     view = memoryview(content)
-    file.writelines(view[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES))
+    file.writelines(
+        view[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES)
+    )
 
 
 def link_durably(path: Path, target: str) -> None:
