@@ -70,7 +70,7 @@ class AppStatus:
                     "threads": loaded.engine.threads,
                     "invoke_ms": round(loaded.invoke_ms, 3),
                     "memory_mb": round(loaded.engine.memory_bytes / 1e6, 3),
-                    "sha256": loaded.engine.bundle.sha256,
+                    "sha256": loaded.engine.sha256,
                     "limits": loaded.engine.spec.limits.to_json(),
                     "labels": list(loaded.engine.spec.task.labels),
                 }
