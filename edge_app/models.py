@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edge_app.config import InferenceSettings
 from edge_app.inference.acceptance import Proof
 from edge_app.inference.acceptance import prove as prove_in_child
-from edge_app.inference.adopt import CannotAdopt, adopt
 from edge_app.inference.bundle import (
     MAX_FILE_BYTES,
     BundleError,
@@ -27,11 +26,13 @@ from edge_app.inference.bundle import (
     read_bundle,
     unpack_bundle,
 )
-from edge_app.inference.guess import Told
 from edge_app.inference.interpreter import loaded_runtime
 from edge_app.inference.tune import Choice, Tuning, fingerprint
 from edge_app.inference.tune import tune as tune_in_children
 from edge_app.shelf import ModelVersion, Shelf, StoreError, check_name, name_of
+
+if TYPE_CHECKING:
+    from edge_app.inference.guess import Told
 
 __all__ = ["ModelStore", "ModelVersion", "Started", "StoreError"]
 
@@ -182,7 +183,7 @@ class ModelStore:
             )
         try:
             if is_bundle(content):
-                if told not in (None, Told()):
+                if told is not None and told != type(told)():
                     raise StoreError(
                         f"{source} is a Lineside model file and says everything itself; "
                         "what is told of a model is for files from elsewhere"
@@ -192,8 +193,8 @@ class ModelStore:
             else:
                 name = name or name_of(source)
                 check_name(name)
-                content = pack_bundle(adopt(content, name, told, source=source))
-        except (BundleError, CannotAdopt) as error:
+                content = _adopted(content, name, told, source)
+        except BundleError as error:
             raise StoreError(f"{source} was refused: {error}") from error
         check_name(name)
         return self._shelf.place(name, content)
@@ -396,3 +397,17 @@ class ModelStore:
 def _joined(reasons: Iterable[str]) -> str:
     """Each reason once."""
     return "; ".join(dict.fromkeys(filter(None, reasons))) or "no way to run it was measured"
+
+
+def _adopted(content: bytes, name: str, told: Told | None, source: str) -> bytes:
+    """A file from elsewhere as one of ours.
+
+    Raises:
+        StoreError: It can't be made one.
+    """
+    from edge_app.inference.adopt import CannotAdopt, adopt  # noqa: PLC0415 - no line ever needs it
+
+    try:
+        return pack_bundle(adopt(content, name, told, source=source))
+    except CannotAdopt as error:
+        raise StoreError(f"{source} was refused: {error}") from error

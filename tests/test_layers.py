@@ -126,3 +126,26 @@ def test_importing_does_no_work() -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+NEEDLESS = {
+    "camera": (
+        *("flask", "werkzeug", "jinja2", "click", "waitress", "prometheus_client", "argon2"),
+        *("edge_app.web", "edge_app.care", "edge_app.inference.adopt"),
+    ),
+    "edge_app": ("edge_app.care", "edge_app.inference.adopt", "edge_app.commission"),
+}
+"""What a program is rarely asked for, or never; it would cost memory and time at each start."""
+
+FOR_OTHERS = ("asyncio", "concurrent", "multiprocessing", "numpy.testing", "pydoc", "unittest")
+
+
+@pytest.mark.parametrize("program", NEEDLESS)
+def test_programs_import_nothing_needless(program: str) -> None:
+    """A line comes without the web's packages, and both without what they need rarely or never."""
+    code = f"import sys, {program}.__main__; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    needless = (*NEEDLESS[program], *FOR_OTHERS)
+
+    assert [n for n in done.stdout.split() if any(_inside(n, known) for known in needless)] == []
