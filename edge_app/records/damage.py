@@ -99,7 +99,11 @@ def set_aside(path: Path, seen: int) -> Path | None:
 
 def set_aside_before(folder: Path) -> list[Path]:
     """Databases that were set aside, oldest first."""
-    return sorted(folder.glob("records.damaged-*.db"))
+    # Every look at the health comes here: a glob asks the system for more than the names.
+    with contextlib.suppress(FileNotFoundError):
+        found = (path for path in folder.iterdir() if path.name.startswith("records.damaged-"))
+        return sorted(path for path in found if path.suffix == ".db")
+    return []
 
 
 def notice(folder: Path) -> str:
