@@ -28,6 +28,7 @@ from edge_app.inference.preprocess import Roi
 from edge_app.jobs import MAX_NUMBER
 from edge_app.records.database import Counters, Database
 from edge_app.records.ids import Ids, leaser
+from edge_app.records.journal import journal_in
 from edge_app.records.keep import archive_and_ledger
 from edge_app.records.recorder import Recorder
 
@@ -74,7 +75,10 @@ class Assembly:
             counters=lambda: self.station.counters(),  # noqa: PLW0108 - it is made below
             after_commit=self.ids.refill,
             sync_within_ms=settings.data.sync_within_ms,
+            journal=journal_in(settings.socket_dir, name),
         )
+        # Before the counters are read: what was answered for counts.
+        self.recorder.catch_up()
         self.station = Station(
             new_id=self.ids.next,
             deadline_ms=camera.deadline_ms,

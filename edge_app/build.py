@@ -21,6 +21,7 @@ from edge_app.metrics import Metrics
 from edge_app.models import ModelStore, ModelVersion
 from edge_app.recent_log import RecentLog
 from edge_app.records.ids import Ids, leaser
+from edge_app.records.journal import journal_in
 from edge_app.records.keep import archive_and_ledger
 from edge_app.records.ledger import Ledger
 from edge_app.records.recorder import Recorder
@@ -102,6 +103,15 @@ def build(settings: Settings) -> Parts:
         models=lambda: store.written_bytes,
     )
     ids = Ids(leaser(database_path), 0, len(settings.cameras) + 1)
+    recorder = Recorder(
+        database_path,
+        counters=lambda: tally.counters(),  # noqa: PLW0108 - it is made below
+        after_commit=ids.refill,
+        sync_within_ms=settings.data.sync_within_ms,
+        journal=journal_in(settings.socket_dir, CAMERA),
+    )
+    # Before the counters are read: what was answered for counts.
+    recorder.catch_up()
     tally = Tally(database_path)
     uploads = Uploads(
         engines=Engines(
@@ -114,7 +124,7 @@ def build(settings: Settings) -> Parts:
         door=Door(places=settings.app.threads),
         crew=Crew(CREW),
         ids=ids,
-        recorder=Recorder(database_path, tally.counters, ids.refill, settings.data.sync_within_ms),
+        recorder=recorder,
         archive=archive,
         max_bytes=settings.app.max_body_mb * 1_000_000,
         max_pixels=int(settings.app.max_megapixels * 1_000_000),

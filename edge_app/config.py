@@ -59,7 +59,9 @@ class DataSettings:
 
     dir: str = setting("./lineside-data", "Models, jobs, records and pictures live below it.")
     socket_dir: str = setting(
-        "", "Control sockets; empty: the folder `run` below `dir`. Under systemd /run/lineside."
+        "",
+        "Control sockets, and where it lies in memory (tmpfs) the journals of records that are not "
+        "committed yet; empty: the folder `run` below `dir`. Under systemd /run/lineside.",
     )
     images_max_mb: int = setting(
         2000, "Pictures kept at most; the oldest inspections' go first.", low=1, high=10_000_000

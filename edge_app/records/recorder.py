@@ -18,6 +18,7 @@ from edge_app.records.damage import inode, is_damage, set_aside
 from edge_app.records.database import Counters, Database
 from edge_app.records.findings import NOTHING
 from edge_app.records.inspection import Inspection
+from edge_app.records.journal import Journal, line_of
 from edge_app.records.sync import Sync
 from edge_app.records.trouble import Mount, fails, trouble
 
@@ -41,6 +42,13 @@ COUNTERS_S = 1.0
 """Counters that changed without an inspection (missed triggers, a reset) are kept this often
 at most: a PLC that hammers must not wear out the card."""
 
+GATHER_S = 0.005
+"""How long records that are in the journal are gathered for one commit: the answers leave first."""
+
+LATE_SHARE = 0.1
+"""Share of the time within which records are synced that a commit may be late, and the journal
+still stands for it."""
+
 log = logging.getLogger(__name__)
 
 Entry = tuple[Inspection, threading.Event]
@@ -59,7 +67,8 @@ class Recorder:
         counters: Gives the counters to be kept; they go into the same commits.
         after_commit: A chore for this thread, such as reserving ids; may use the disk.
         sync_within_ms: How long after its commit a record may be lost by a power cut; 0: not
-            at all, each commit waits for the disk.
+            at all, each commit waits for the disk, and no journal is used.
+        journal: Keeps records until they are committed; none: their commit has to be waited for.
     """
 
     def __init__(
@@ -68,15 +77,20 @@ class Recorder:
         counters: Callable[[], Collection[Counters]] = tuple,
         after_commit: Callable[[], None] = lambda: None,
         sync_within_ms: float = 0,
+        journal: Journal | None = None,
     ) -> None:
         self._path = path
         self._mount = Mount(path.parent)
         self._sync = None
         if sync_within_ms:
             self._sync = Sync(path, sync_within_ms, self._synced, self._not_synced)
+        self._journal = journal if sync_within_ms else None
+        self._late_s = sync_within_ms / 1000 * LATE_SHARE
         self._counters = counters
         self._after_commit = after_commit
         self._waiting: deque[Entry] = deque()
+        self._waits_since = 0.0
+        self._hurried = False
         self._unsynced: deque[tuple[int, Entry]] = deque()
         self._commits = 0
         self._sync_error: Exception | None = None
@@ -89,6 +103,23 @@ class Recorder:
         self._damaged = 0
         self._database: Database | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def catch_up(self) -> None:
+        """Commit what the program before left in its journal; later, if the disk refuses."""
+        if self._journal is None or not (left := self._journal.left()):
+            return
+        try:
+            database = Database(self._path)
+            try:
+                database.add(left)
+            finally:
+                database.close()
+        except (sqlite3.Error, OSError) as error:
+            log.error("records of the program before wait in memory: %d: %s", len(left), error)  # noqa: TRY400 - one sentence
+            self._waiting.extend((inspection, threading.Event()) for inspection in left)
+        else:
+            self._journal.clear()
+            log.warning("records written that the program before had answered for: %d", len(left))
 
     def start(self) -> None:
         """Begin committing."""
@@ -115,17 +146,45 @@ class Recorder:
         return self._lost
 
     def add(self, inspection: Inspection) -> threading.Event:
-        """Queue an inspection; the event is set once it is committed."""
-        committed = threading.Event()
+        """Queue an inspection; the event is set once it outlives the program.
+
+        That is once it is committed, or at once where the journal has it and commits are prompt.
+        """
+        safe = threading.Event()
+        line = line_of(inspection) if self._journal is not None else b""
         with self._changed:
             kept = len(self._waiting) + len(self._unsynced)
             if kept >= MAX_WAITING:
                 self._give_up_oldest()
             if kept >= MAX_WITH_FINDINGS:
                 inspection = replace(inspection, findings=NOTHING)
-            self._waiting.append((inspection, committed))
+            first = not self._waiting
+            if first:
+                self._waits_since = time.monotonic()
+            if self._journal is not None and self._journal.add(line) and self._prompt:
+                safe.set()
+            else:
+                self._hurried = True
+            self._waiting.append((inspection, safe))
+            if first or self._hurried:
+                self._changed.notify()
+        return safe
+
+    @property
+    def _prompt(self) -> bool:
+        return not self._failing and time.monotonic() - self._waits_since <= self._late_s
+
+    def hurry(self, within_s: float) -> bool:
+        """Commit at once what waits, for somebody who wants to read it; False if it took longer."""
+        with self._changed:
+            if not self._waiting:
+                return True
+            newest = self._waiting[-1]
+            self._hurried = True
             self._changed.notify()
-        return committed
+            return self._changed.wait_for(
+                lambda: all(entry is not newest for entry in self._waiting), timeout=within_s
+            )
 
     def keep_counters(self) -> None:
         """The counters changed without an inspection: commit them too, within a second."""
@@ -213,15 +272,23 @@ class Recorder:
 
     def _next_batch(self) -> tuple[list[Entry], bool]:
         """What to commit next, and whether there is reason to without any inspection."""
-        while not (self._waiting or self._stopping or self._sync_error):
-            again = self._counters_changed or self._failing
-            due_s = self._committed_at + COUNTERS_S - time.monotonic()
-            if again and due_s <= 0:
+        while not (self._stopping or self._sync_error):
+            due_s = self._due_s()
+            if due_s is not None and due_s <= 0:
                 break
-            self._changed.wait(due_s if again else None)
+            self._changed.wait(due_s)
+        self._hurried = False
         changed, self._counters_changed = self._counters_changed, False
         changed |= self._sync_error is not None or (bool(self._failing) and not self._stopping)
         return list(islice(self._waiting, BATCH)), changed
+
+    def _due_s(self) -> float | None:
+        """Until the next commit; None while there is nothing to be committed."""
+        if self._waiting:
+            return 0.0 if self._hurried else self._waits_since + GATHER_S - time.monotonic()
+        if self._counters_changed or self._failing:
+            return self._committed_at + COUNTERS_S - time.monotonic()
+        return None
 
     def _committed(self, batch: list[Entry]) -> None:
         self._committed_at = time.monotonic()
@@ -234,10 +301,14 @@ class Recorder:
                     self._waiting.popleft()
                     if to_sync:
                         self._unsynced.append((self._commits, entry))
+            self._waits_since = time.monotonic()
+            if self._journal is not None and not self._waiting:
+                self._journal.clear()
+            self._changed.notify_all()
         if self._sync is not None and to_sync:
             self._sync.committed(self._commits)
-        for _, committed in batch:
-            committed.set()
+        for _, safe in batch:
+            safe.set()
         if self._failing and len(self._waiting) < BATCH:
             self._look_again()
 

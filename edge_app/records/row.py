@@ -30,7 +30,7 @@ def row_of(inspection: Inspection) -> list[Any]:
     return [values.get(name, getattr(inspection, name)) for name in COLUMNS]
 
 
-def inspection_of(row: sqlite3.Row) -> Inspection:
+def inspection_of(row: sqlite3.Row | Mapping[str, Any]) -> Inspection:
     """What is known of an inspection: in place of a damaged cell stands what says nothing."""
     values: dict[str, Any] = {}
     damaged = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import compileall
 import contextlib
 import json
@@ -10,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -218,7 +220,8 @@ class Place:
 
     def settings(self, data: Path, cameras: Sequence[str], source: str = "", **app: object) -> Path:
         """Write a settings file with so many cameras; their PLC ports are chosen here."""
-        lines = ["[data]", f'dir = "{data}"', "images_min_free_mb = 0", "", "[app]"]
+        lines = ["[data]", f'dir = "{data}"', f'socket_dir = "{_in_memory()}"']
+        lines += ["images_min_free_mb = 0", "", "[app]"]
         lines += [f"port = {self.port()}", *(f"{k} = {json.dumps(v)}" for k, v in app.items())]
         for name in cameras:
             lines += ["", f"[cameras.{name}]", f'source = "{source or f"folder:{self.frames()}"}"']
@@ -259,3 +262,10 @@ def draw_photo(number: int, width: int, height: int, quality: int = 88) -> bytes
     if not done:
         raise RuntimeError("OpenCV could not encode a JPEG")
     return encoded.tobytes()
+
+
+def _in_memory() -> Path:
+    """A folder such as systemd gives the units below /run; gone when the bench ends."""
+    folder = Path(tempfile.mkdtemp(prefix="lineside-bench-", dir="/dev/shm"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from audit import Books
-from plant import Plant, make_plant
+from plant import Plant, in_memory, make_plant
 
 enough = threading.Event()
 """Set by Ctrl-C: the counts so far are told."""
@@ -37,12 +37,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def cut_again_and_again(folder: Path, cuts: int, seed: int, minutes: float) -> Books:
+def cut_again_and_again(folder: Path, run_dir: Path, cuts: int, seed: int, minutes: float) -> Books:
     """Do it; what was found."""
     dice, books = random.Random(seed), Books()  # noqa: S311 - no secret
     plc_port, app_port = free_ports(2)
-    data_dir, run_dir = folder / "data", folder / "run"
-    run_dir.mkdir(parents=True)
+    data_dir = folder / "data"
     make_plant(data_dir, plc_port, app_port)
     plant = Plant(data_dir, run_dir, plc_port, app_port, dice)
     starts: list[float] = []
@@ -60,6 +59,7 @@ def cut_again_and_again(folder: Path, cuts: int, seed: int, minutes: float) -> B
         except AssertionError as error:
             books.faults.append(str(error))
         cut_at = plant.pull()
+        plant.catch_up()
         books.counts["cuts"] += 1
         books.counts["cuts while starting"] += early
         books.take(plant.told)
@@ -91,9 +91,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
     sys.stdout.write(f"seed {arguments.seed}\n")
-    with tempfile.TemporaryDirectory(prefix="power-cuts-") as folder:
-        books = cut_again_and_again(Path(folder), arguments.cuts, arguments.seed, arguments.minutes)
-        return tell(books)
+    with tempfile.TemporaryDirectory(prefix="power-cuts-") as folder, in_memory() as run_dir:
+        cuts, seed, minutes = arguments.cuts, arguments.seed, arguments.minutes
+        return tell(cut_again_and_again(Path(folder), run_dir, cuts, seed, minutes))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -10,19 +11,31 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from camera.plc.record import PlcDecision, PlcRecord
+from edge_app.records.journal import journal_in
+from edge_app.records.recorder import Recorder
 from edge_app.up import DEMO, make_demo_line
+from edge_app.upload import CAMERA
 
 START_S = 30.0
 PHOTOS = sorted((DEMO / "parts").glob("*.jpg"))
 SHORT_S = 2.0
 """A client gives up on an answer after that long: the plug may be out."""
+
+
+@contextlib.contextmanager
+def in_memory() -> Iterator[Path]:
+    """A folder such as systemd gives both below /run."""
+    with tempfile.TemporaryDirectory(prefix="lineside-", dir="/dev/shm") as folder:
+        yield Path(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ class Plant:
 
     Args:
         data_dir: Theirs.
-        run_dir: For their sockets and logs, on a disk that stays.
+        run_dir: For their sockets, journals and logs; in memory, as below systemd.
         plc_port: The line's.
         app_port: The app's.
         dice: Chooses photographs and pauses.
@@ -137,6 +150,19 @@ class Plant:
             client.join()
         self._programs.clear()
         return at
+
+    def catch_up(self) -> None:
+        """What the next start does with what was answered for and not committed."""
+        for name in ("cam1", CAMERA):
+            if (journal := journal_in(self._run_dir, name)) is not None:
+                path = self._data_dir / "records.db"
+                Recorder(path, sync_within_ms=1000, journal=journal).catch_up()
+                journal.close()
+
+    def lose_memory(self) -> None:
+        """What a power cut does to the journals."""
+        for path in self._run_dir.glob("*.journal"):
+            path.unlink()
 
     def wait_ready(self) -> float:
         """Wait until line and app gave an answer; how long that took."""

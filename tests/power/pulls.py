@@ -23,7 +23,7 @@ from pathlib import Path
 from audit import Books
 from cuts import enough, free_ports, tell
 from disk import Disk, after_cut
-from plant import Plant, Told, make_plant
+from plant import Plant, Told, in_memory, make_plant
 
 SIZE = 128 << 20
 LOAD_S = 25.0
@@ -52,12 +52,14 @@ def replay(folder: Path, image: bytes, cut_at: float, told: Told, plant: Plant) 
     subprocess.run(["mount", "-o", "loop", file, mount], check=True)
     try:
         books.look(mount / "data", before, cut_at, synced=True)
+        plant.lose_memory()
         plant.start(1)
         try:
             plant.wait_ready()
         except AssertionError as error:
             books.faults.append(str(error))
         plant.pull()
+        plant.catch_up()
         books.take(plant.told)
         books.look(mount / "data", plant.told, time.monotonic(), synced=False)
     finally:
@@ -65,11 +67,11 @@ def replay(folder: Path, image: bytes, cut_at: float, told: Told, plant: Plant) 
     return books
 
 
-def pull_again_and_again(folder: Path, pulls: int, seed: int, load_s: float = LOAD_S) -> Books:
+def pull_again_and_again(
+    folder: Path, run_dir: Path, pulls: int, seed: int, load_s: float = LOAD_S
+) -> Books:
     """Do it; what was found."""
     dice, (plc_port, app_port), everything = random.Random(seed), free_ports(2), Books()  # noqa: S311
-    run_dir = folder / "run"
-    run_dir.mkdir()
     mounted = Disk(folder, SIZE)
     try:
         plant = Plant(mounted.path / "data", run_dir, plc_port, app_port, dice)
@@ -102,8 +104,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
     sys.stdout.write(f"seed {arguments.seed}\n")
-    with tempfile.TemporaryDirectory(prefix="power-pulls-") as folder:
-        return tell(pull_again_and_again(Path(folder), arguments.pulls, arguments.seed))
+    with tempfile.TemporaryDirectory(prefix="power-pulls-") as folder, in_memory() as run_dir:
+        return tell(pull_again_and_again(Path(folder), run_dir, arguments.pulls, arguments.seed))
 
 
 if __name__ == "__main__":

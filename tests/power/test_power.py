@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cuts import cut_again_and_again
+from plant import in_memory
 from pulls import pull_again_and_again
 
 pytestmark = pytest.mark.slow
@@ -19,7 +20,8 @@ needs_a_disk = pytest.mark.skipif(
 
 def test_a_kill_costs_no_answer(tmp_path: Path) -> None:
     """At random moments under load; ids and counters go on, and it starts."""
-    books = cut_again_and_again(tmp_path, cuts=3, seed=1, minutes=1)
+    with in_memory() as run_dir:
+        books = cut_again_and_again(tmp_path, run_dir, cuts=3, seed=1, minutes=1)
 
     assert books.faults == []
     assert books.counts["cuts"] == 3
@@ -29,7 +31,8 @@ def test_a_kill_costs_no_answer(tmp_path: Path) -> None:
 @needs_a_disk
 def test_a_power_cut_costs_the_last_second_at_most(tmp_path: Path) -> None:
     """With any part of what the disk had not flushed missing."""
-    books = pull_again_and_again(tmp_path, pulls=2, seed=1, load_s=3.0)
+    with in_memory() as run_dir:
+        books = pull_again_and_again(tmp_path, run_dir, pulls=2, seed=1, load_s=3.0)
 
     assert books.faults == []
     assert books.counts["pulls"] == 2
