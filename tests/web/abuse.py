@@ -4,7 +4,7 @@
 
 Prints figures of the app (threads, memory, answers by status, health's times) and of the line
 (parts before and meanwhile). Status 1 if a thread was lost, memory grew, the app failed (500), a
-whole request or health got no answer, or a part got no decision.
+whole request or health got no answer, health took 50 ms or more, or a part got no decision.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ ANSWER_S = 1.0
 
 PROBE_S, PROBE_NICENESS = 0.05, -15
 QUIET_S = 10.0
+MAX_HEALTH_MS = 50.0
 MAX_GROWTH_MB = 25.0
 """From after the first requests, which bring in what is imported once, to the end."""
 
@@ -278,6 +279,8 @@ def abuse(up: Running, data_dir: Path, asked: argparse.Namespace) -> int:
     faults = _faults(account, threads - _status(pid, "Threads"), resident_mb(pid) - memory_mb)
     if not health_ms:
         faults.append("health did not answer")
+    elif (slowest_ms := max(health_ms)) >= MAX_HEALTH_MS:
+        faults.append(f"health took {slowest_ms:.1f} ms; it may take {MAX_HEALTH_MS:g}")
     before, _ = parts(data_dir, began, start)
     meanwhile, verdicts = parts(data_dir, start, end)
     if verdicts["NONE"]:
