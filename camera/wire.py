@@ -2,8 +2,8 @@
 
 PLC blocks often take what the first receive gives them for the whole reply, speak
 HTTP/1.0, forget the Host header, end lines with LF alone, end a request with a NUL, and
-send it byte by byte. General servers refuse or hang on some of that; this one, on the
-standard library's parser, takes all of it and nothing that lasts for ever.
+send it byte by byte. General servers refuse or hang on some of that; this one takes all of it
+and nothing that lasts for ever.
 """
 
 from __future__ import annotations
@@ -22,19 +22,23 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from camera.head import BadRequest, Head, read_head
+
 MAX_CONNECTIONS = 64
 MAX_BODY_BYTES = 4096
-MAX_HEADERS = 40
 REQUEST_S = 10.0
 """From a request's first wait to its last byte; also how long an idle connection is kept."""
 
 LINGER_S = 0.2
 LINGER_READS = 64
 """How long, and for how many reads, a connection that is done with is listened to."""
+
+METHODS = "GET", "POST", "HEAD"
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
+CLOSE = "Connection: close\r\n"
 
 REFUSED_KEPT = 16
 NO_PLACE = (
@@ -86,10 +90,6 @@ class Reply:
 Answer = Callable[[Request], Reply]
 
 
-class BadRequest(Exception):  # noqa: N818 - HTTP's name for it
-    """The request can't be read; the message says what was expected."""
-
-
 class _Patient(io.RawIOBase):
     """A socket's bytes, until a moment on the monotonic clock."""
 
@@ -108,17 +108,22 @@ class _Patient(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(socketserver.BaseRequestHandler):
     server: WireServer
+    request: socket.socket
 
     def setup(self) -> None:
-        self.connection = self.request
-        if self.connection.family != socket.AF_UNIX:
-            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._patient = _Patient(self.connection)
-        self.rfile = io.BufferedReader(self._patient)
-        self.wfile = io.BytesIO()  # unused: replies leave by _send in one piece
+        if self.request.family != socket.AF_UNIX:
+            self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._patient = _Patient(self.request)
+        self._received = io.BufferedReader(self._patient)
+
+    def handle(self) -> None:
+        try:
+            while self._serve_one():
+                pass
+        except (TimeoutError, ConnectionError, BrokenPipeError):
+            log.debug("a client went away in mid-request")
 
     def finish(self) -> None:
         """Say that no more comes, and take what the client still sends.
@@ -127,60 +132,41 @@ class _Handler(BaseHTTPRequestHandler):
         the reply with it that the client has not read yet.
         """
         with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
+            self.request.shutdown(socket.SHUT_WR)
             self._patient.until = time.monotonic() + LINGER_S
             for _ in range(LINGER_READS):
-                if not self.rfile.read1(65_536):
+                if not self._received.read1(65_536):
                     break
-        self.rfile.close()
+        self._received.close()
 
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except (TimeoutError, ConnectionError, BrokenPipeError):
-            log.debug("a client went away in mid-request")
-
-    def handle_one_request(self) -> None:
+    def _serve_one(self) -> bool:
+        """Answer one request; whether another may follow."""
         self._patient.until = time.monotonic() + REQUEST_S
-        self.close_connection = True
-        self.raw_requestline = self._first_line()
-        if not self.raw_requestline:
-            return
-        if len(self.raw_requestline) > 2000:
-            self.requestline = self.request_version = self.command = ""
-            self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
-            return
-        if not self.parse_request():
-            return
         try:
-            reply = self._reply(self._request())
+            head = read_head(self._received)
+            if head is None:
+                return False
+            request = self._request(head)
         except BadRequest as error:
-            self.close_connection = True
-            reply = Reply(f"{error}\r\n".encode("ascii", "replace"), status=400)
-        self._send(reply)
+            text = f"{error}\r\n".encode("ascii", "replace")
+            self._send(Reply(text, status=error.status), keeps=False)
+            return False
+        self._send(self._reply(request), keeps=head.keeps, empty=head.method == "HEAD")
+        return head.keeps
 
     def _reply(self, request: Request) -> Reply:
         try:
             return self.server.answer(request)
         # The loop's edge: one client's request must not end the listener.
         except Exception:
-            log.exception("%s %s failed", self.command, self.path)
+            log.exception("%s %s failed", request.method, request.path)
             return Reply(b"internal error\r\n", status=500)
 
-    def _first_line(self) -> bytes:
-        """The request line; NULs and blank lines that a client left behind are passed over."""
-        for _ in range(8):
-            line = self.rfile.readline(2001)
-            stripped = line.lstrip(b"\0")
-            if not line or stripped.strip():
-                return stripped
-        return b""
-
-    def _request(self) -> Request:
-        if len(self.headers) > MAX_HEADERS:
-            raise BadRequest(f"expected at most {MAX_HEADERS} headers")
-        body = self._body()
-        path, _, query = self.path.partition("?")
+    def _request(self, head: Head) -> Request:
+        if head.method not in METHODS:
+            raise BadRequest(f"expected {', '.join(METHODS)}", HTTPStatus.NOT_IMPLEMENTED)
+        body = self._body(head.headers)
+        path, _, query = head.target.partition("?")
         try:
             fields, fault = _fields(query), ""
             if body.strip(b"\0\r\n "):
@@ -189,55 +175,39 @@ class _Handler(BaseHTTPRequestHandler):
             fields, fault = {}, str(error)
         client = self.client_address[0] if self.client_address else ""
         return Request(
-            method=self.command,
+            method=head.method,
             path=path,
             params=fields,
-            headers={name.lower(): value for name, value in self.headers.items()},
+            headers=head.headers,
             client=client if isinstance(client, str) else "",
             arrived_at=time.monotonic(),
             fault=fault,
         )
 
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "identity").strip().lower() != "identity":
+    def _body(self, headers: Mapping[str, str]) -> bytes:
+        if headers.get("transfer-encoding", "identity").lower() != "identity":
             raise BadRequest("expected a body with Content-Length, got a chunked one")
-        length, *others = (text.strip() for text in self.headers.get_all("Content-Length", ["0"]))
+        given = headers.get("content-length", "0")
+        length, *others = (text.strip() for text in given.split(","))
         if any(other != length for other in others):
             raise BadRequest("expected one Content-Length")
         # Its digits are counted first: Python refuses to read thousands of them.
         if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY_BYTES:
             raise BadRequest(f"expected a Content-Length of at most {MAX_BODY_BYTES}")
-        body = self.rfile.read(int(length))
+        body = self._received.read(int(length)) if length != "0" else b""
         if len(body) < int(length):
             raise ConnectionError("the body was cut short")
         return body
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, reply: Reply, *, keeps: bool, empty: bool = False) -> None:
         head = (
-            f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
+            f"HTTP/1.1 {reply.status} {PHRASES[reply.status]}\r\n"
             f"Content-Type: {reply.kind}\r\n"
             f"Content-Length: {len(reply.body)}\r\n"
-            "Cache-Control: no-store\r\n"
+            f"Cache-Control: no-store\r\n{'' if keeps else CLOSE}\r\n"
         )
-        if self.close_connection:
-            head += "Connection: close\r\n"
-        body = b"" if self.command == "HEAD" else reply.body
-        self.connection.settimeout(REQUEST_S)
-        self.connection.sendall(head.encode("ascii") + b"\r\n" + body)
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """The parser's own refusals, in one piece too."""
-        del message, explain
-        self.close_connection = True
-        self._send(Reply(f"{HTTPStatus(code).phrase}\r\n".encode("ascii"), status=code))
-
-    def do_GET(self) -> None:
-        """Present for the standard library; requests go through `handle_one_request`."""
-
-    do_POST = do_HEAD = do_GET  # noqa: N815 - the standard library's names
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Nothing: ten requests a second would bury the log."""
+        self.request.settimeout(REQUEST_S)
+        self.request.sendall(head.encode("ascii") + (b"" if empty else reply.body))
 
 
 def _fields(query: str) -> dict[str, str]:
