@@ -85,6 +85,7 @@ class Assembly:
             replay_window_s=camera.replay_window_s,
             camera=name,
             counters=_kept_counters(database_path, name),
+            fired=lambda shot: self.line.expose(shot),  # noqa: PLW0108 - it is made below
             answered=record_expired(self.recorder, name),
             missed=self.recorder.keep_counters,
         )

@@ -81,7 +81,8 @@ class Capture:
         self._tuning = Tuning()
         self._tuned: Tuning | None = None
         self._on_demand = True
-        self._wanted = False
+        self._wanted: float | None = None
+        self._asked_for = float("-inf")
         self._stopping = False
         self._state, self._reason = "starting", ""
         self._since = time.monotonic()
@@ -134,16 +135,24 @@ class Capture:
         """Ask the camera for another exposure; the capture thread passes it on."""
         self._tuning = tuning
 
+    def ask(self, moment: float) -> None:
+        """Have a source that exposes on demand do so at a monotonic moment, once; others go on."""
+        if not self._on_demand:
+            return
+        with self._changed:
+            if moment > self._asked_for:
+                self._wanted = self._asked_for = moment
+                self._changed.notify_all()
+
     def exposed_after(self, moment: float, deadline: Deadline) -> Frame:
-        """The first frame exposed at or after a monotonic moment.
+        """The first frame exposed at or after a monotonic moment, asked for or not.
 
         Raises:
             NoFrame: None came before the deadline, or the camera is lost.
             StaleFrame: What came before the deadline was not new.
         """
+        self.ask(moment)
         with self._changed:
-            self._wanted = True
-            self._changed.notify_all()
             while True:
                 if self._newest is not None and self._newest.captured_at >= moment:
                     return self._newest
@@ -242,8 +251,12 @@ class Capture:
             if self._state != "live":
                 # Open is as much as an idle camera can show.
                 self._enter("live", "")
-            asked = self._changed.wait_for(lambda: self._wanted or self._stopping, timeout=1.0)
-            self._wanted = False
+            self._changed.wait_for(lambda: self._wanted or self._stopping, timeout=1.0)
+            while self._wanted and (left_s := self._wanted - time.monotonic()) > 0:
+                if self._stopping:
+                    break
+                self._changed.wait(left_s)
+            asked, self._wanted = self._wanted is not None, None
             return asked and not self._stopping
 
     def _put(self, frame: Frame) -> None:

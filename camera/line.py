@@ -13,7 +13,7 @@ from camera.entry import inspection_of
 from camera.health import Doctor
 from camera.latency import Latency
 from camera.loader import LoadedJob, Loader
-from camera.look import Eye, Found
+from camera.look import Eye, Found, first_moment
 from camera.shot import Answer, Refused, Shot
 from camera.sources import Tuning
 from camera.station import Station
@@ -128,6 +128,11 @@ class Line:
                 self.station.close(Code.JOB_LOADING, f"job {number} is loading")
             self._loading = True
             self.loader.ask(number)
+
+    def expose(self, shot: Shot) -> None:
+        """Have the camera expose for a part that was just fired; `Eye` waits for the frame."""
+        if (loaded := self.loaded) is not None:
+            self.capture.ask(first_moment(shot, loaded))
 
     def clear_error(self) -> None:
         """Forget what was latched: missed triggers and the last command's failure."""

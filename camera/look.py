@@ -70,7 +70,7 @@ class Eye:
             found: Is filled in as far as it goes.
         """
         job = loaded.job
-        moment = shot.deadline.started_at + job.delay_ms / 1000
+        moment = first_moment(shot, loaded)
         for number in range(job.shots):
             one = Found()
             self._look_once(shot.deadline, moment, loaded, stopwatch, one)
@@ -133,6 +133,11 @@ class Eye:
             return image
         turned: Image = cv2.rotate(image, TURNS[self._rotation]).astype("uint8", copy=False)
         return turned
+
+
+def first_moment(shot: Shot, loaded: LoadedJob) -> float:
+    """When the first picture of a part may be exposed, monotonic seconds."""
+    return shot.deadline.started_at + loaded.job.delay_ms / 1000
 
 
 def _worse(one: Verdict, other: Verdict) -> bool:

@@ -35,6 +35,7 @@ class Station:
             its first answer again, and its result can be read.
         camera: Whose counters these are.
         counters: The shift's and the lifetime's as they were kept; zeros otherwise.
+        fired: Called with each shot that was taken; must not block.
         answered: Called with each shot at the moment its answer is given; must not block.
         missed: Called when a trigger was refused and counted; must not block.
         clock: Monotonic seconds.
@@ -48,6 +49,7 @@ class Station:
         replay_window_s: float,
         camera: str = "",
         counters: tuple[Counters, Counters] | None = None,
+        fired: Callable[[Shot], None] = lambda _: None,
         answered: Callable[[Shot], None] = lambda _: None,
         missed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -55,6 +57,7 @@ class Station:
         self.deadline_ms = deadline_ms
         self._new_id = new_id
         self._replay_window_s = replay_window_s
+        self._fired = fired
         self._answered = answered
         self._missed = missed
         self._clock = clock
@@ -184,6 +187,7 @@ class Station:
                 self._newest = (shot, now)
             self._held.append((shot, now))
             self._changed.notify_all()
+            self._fired(shot)
             return shot
 
     def count_missed(self) -> None:

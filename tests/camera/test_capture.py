@@ -240,6 +240,39 @@ def test_a_folder_is_a_triggered_camera(tmp_path: Any) -> None:
     assert [source.read().jpeg for _ in range(3)] == [b"a.jpg", b"b.jpg", b"a.jpg"]
 
 
+def test_a_part_takes_one_picture_however_often_it_is_asked_for(
+    watch: Callable[..., Capture], tmp_path: Any
+) -> None:
+    """A camera that exposes on demand is asked when the part is fired, and again by who waits."""
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    capture = watch(lambda: FolderSource(str(tmp_path)))
+    seen = []
+    for _ in range(3):
+        moment = time.monotonic()
+        capture.ask(moment)
+        seen.append(capture.exposed_after(moment, Deadline(moment, 5000)).jpeg)
+
+    assert seen == [b"a.jpg", b"b.jpg", b"c.jpg"]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_an_exposure_on_demand_waits_for_its_moment(
+    watch: Callable[..., Capture], tmp_path: Any, *, early: bool
+) -> None:
+    """A delay after the trigger is kept by cameras that expose when they are asked, too."""
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    capture = watch(lambda: FolderSource(str(tmp_path)))
+    moment = time.monotonic() + 0.2
+    if early:
+        capture.ask(moment)
+
+    taken = capture.exposed_after(moment, Deadline(time.monotonic(), 5000))
+
+    assert taken.captured_at >= moment
+    assert taken.seq == 1
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(640, 480), (64, 16), (1920, 1080)]))
 def test_the_pattern_carries_its_number(number: int, size: tuple[int, int]) -> None:
     """What is drawn is read back."""
