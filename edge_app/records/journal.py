@@ -56,12 +56,15 @@ class Journal:
         if self._bytes + len(line) > MAX_BYTES:
             return False
         try:
-            written = os.write(self._file, line)
+            if os.write(self._file, line) < len(line):
+                # Half a line would spoil the next one, too.
+                os.ftruncate(self._file, self._bytes)
+                return False
         except OSError as error:
             log.debug("the journal took no record: %s", error)
             return False
-        self._bytes += written
-        return written == len(line)
+        self._bytes += len(line)
+        return True
 
     def close(self) -> None:
         """Let go of the file; what is in it stays."""

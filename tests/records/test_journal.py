@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import sqlite3
 import tempfile
@@ -214,6 +215,22 @@ def test_it_is_bounded(folder: Path) -> None:
 
     assert taken == MAX_BYTES // len(line)
     assert (folder / "cam1.journal").stat().st_size <= MAX_BYTES
+
+
+def test_half_a_line_spoils_no_other(folder: Path) -> None:
+    """Where there is room for half a record it is not there at all, and the next one is."""
+    kept = journal(folder)
+    line = line_of(inspection(1))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    assert kept.add(line)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(line) + 50, before[1]))
+    try:
+        assert not kept.add(line_of(inspection(2)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert kept.add(line_of(inspection(3)))
+    assert [found.id for found in kept.left()] == [1, 3]
 
 
 def test_one_program_has_it(folder: Path) -> None:
