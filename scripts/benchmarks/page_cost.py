@@ -134,10 +134,10 @@ def measured(place: Place, minutes: float, pages: int, real: int) -> list[str]:
     with all_stopped(programs):
         watched = Watched(place, programs)
         watched.stretch("warm", 0.2)
-        stretches = [watched.stretch("nobody looks", minutes / 4)]
+        stretches = [watched.stretch("nobody looks", minutes / 2)]
         with lookers(watched.port, real, pages - real) as told:
             stretches.append(watched.stretch(f"{pages} pages open", minutes))
-        stretches.append(watched.stretch("nobody again", minutes / 4))
+        stretches.append(watched.stretch("nobody again", minutes / 2))
         weights = visits(watched.port)
     return [
         f"{pages} pages, {real} of them Chromium's own, for {minutes:g} minutes.",
@@ -161,6 +161,8 @@ def _spreads(stretches: list[Stretch]) -> Table:
         table.rows.append(
             [*spread_row(one.name, one.times_ms), one.unanswered, one.undecided, *costs]
         )
+    alone = [ms for one in (stretches[0], stretches[-1]) for ms in one.times_ms]
+    table.rows.append([*spread_row("nobody, both times", alone), *len(more) * ["-"]])
     return table
 
 
