@@ -35,7 +35,7 @@ SELF_TEST_S = 5.0
 """An idle loop runs the model this often, so that its heartbeat is earned."""
 
 COMMIT_SHARE = 0.1
-"""Share of the budget that an answer may wait for its record to be committed."""
+"""Share of the budget that an answer may wait until its record outlives the program."""
 
 ANSWER_MS = 10.0
 """Left untouched of the budget when the record is waited for: the answer has to leave too."""

@@ -34,7 +34,7 @@ class Judged:
         prediction: What the model said.
         width_px: The picture's width.
         height_px: Its height.
-        committed: Whether the record was on disk when the answer went out.
+        committed: Whether the record outlived the program when the answer went out.
     """
 
     inspection: Inspection

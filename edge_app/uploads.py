@@ -32,7 +32,7 @@ from edge_app.trim import trimmer
 from edge_app.upload import WAITING, Judged, Upload
 
 COMMIT_SHARE = 0.1
-"""Share of the budget that an answer may wait for its record to be committed."""
+"""Share of the budget that an answer may wait until its record outlives the program."""
 
 LARGE_MEGAPIXELS = 4.0
 """Larger pictures, and those whose size is not told quickly, are worked on one after the other:

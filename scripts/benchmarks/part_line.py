@@ -145,7 +145,8 @@ class LinePart:
         table.note = (
             f"{self._unanswered} triggers without an answer, {self._undecided} without a decision. "
             "The line does more than the loop: it takes a request, waits for its frame, judges, "
-            "and has written the record (fsync follows) before it answers."
+            "and has the record where it outlives the program before it answers; the commit and "
+            "its fsync follow."
         )
         part.tables.insert(0, table)
         part.plots.append(("Trigger to answer", ["bare", "line", "line under load"]))
@@ -200,8 +201,8 @@ class LinePart:
             ]
             table.rows.append([lap, *figures])
         table.note = (
-            "The laps end with the decision; then the record is committed, for at most a tenth of "
-            "the deadline, and the answer sent."
+            "The laps end with the decision; then the record goes into the journal and the answer "
+            "on its way."
         )
         self.part.tables.append(table)
         gaps = [abs(row.total_ms - sum(row.laps_ms.values())) for row in (*decided, *under_load)]
