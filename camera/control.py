@@ -23,9 +23,6 @@ from edge_app.records.archive import encode_jpeg
 
 LIVE_QUALITY = 75
 
-RECORD_S = 0.1
-"""How long a person's trigger waits for its record, once it is answered."""
-
 
 class Control:
     """Answers the app.
@@ -139,7 +136,7 @@ class Control:
             return _json({"code": int(refusal.code), "reason": str(refusal)}, status=409)
         self._line.station.wait(shot, shot.deadline.ends_at)
         # A person looks at the record next.
-        self._line.recorder.hurry(RECORD_S)
+        self._line.recorder.hurry()
         return _json(_shot(shot))
 
     def _job(self, request: Request) -> Reply:

@@ -45,6 +45,9 @@ at most: a PLC that hammers must not wear out the card."""
 GATHER_S = 0.005
 """How long records that are in the journal are gathered for one commit: the answers leave first."""
 
+READER_S = 0.1
+"""How long a reader waits for records on their way."""
+
 LATE_SHARE = 0.1
 """Share of the time within which records are synced that a commit may be late, and the journal
 still stands for it."""
@@ -174,7 +177,7 @@ class Recorder:
     def _prompt(self) -> bool:
         return not self._failing and time.monotonic() - self._waits_since <= self._late_s
 
-    def hurry(self, within_s: float) -> bool:
+    def hurry(self, within_s: float = READER_S) -> bool:
         """Commit at once what waits, for somebody who wants to read it; False if it took longer."""
         with self._changed:
             if not self._waiting:

@@ -28,9 +28,6 @@ REVIEWS = ("OK", "NG")
 MAX_NOTE_CHARS = 1000
 KEEP_PICTURE_S = 3600
 
-RECORD_S = 0.1
-"""How long a reader waits for records on their way."""
-
 
 def inspections_blueprint(uploads: Uploads, data_dir: Path, settings: AppSettings) -> Blueprint:
     """Routes of the records."""
@@ -100,7 +97,7 @@ def inspections_blueprint(uploads: Uploads, data_dir: Path, settings: AppSetting
 def _written_first(uploads: Uploads) -> None:
     """Who has his answer may ask for its record at once."""
     if request.path != "/api/v1/inspections" or request.method != "POST":
-        uploads.recorder.hurry(RECORD_S)
+        uploads.recorder.hurry()
 
 
 def known(database: Database, inspection_id: int) -> Inspection:

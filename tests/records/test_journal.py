@@ -9,14 +9,14 @@ import signal
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from records_kept import inspection, stored, until
 
 from edge_app.inference.judge import Decision
 from edge_app.records.database import Database
-from edge_app.records.inspection import Inspection
 from edge_app.records.journal import MAX_BYTES, Journal, file_system_of, journal_in, line_of
 from edge_app.records.recorder import Recorder
 
@@ -39,28 +39,6 @@ def journal(folder: Path) -> Journal:
     made = journal_in(folder, "cam1")
     assert made is not None
     return made
-
-
-def inspection(number: int, **fields: object) -> Inspection:
-    """One inspection."""
-    return Inspection(id=number, camera="cam1", source="plc", **fields)  # type: ignore[arg-type]
-
-
-def stored(path: Path) -> list[Inspection]:
-    """All that is in the database, oldest first."""
-    database = Database(path)
-    try:
-        return list(reversed(database.inspections(limit=500)))
-    finally:
-        database.close()
-
-
-def until(look: Callable[[], object], within_s: float = 5.0) -> None:
-    """Wait until something is true."""
-    ends_at = time.monotonic() + within_s
-    while not look():
-        assert time.monotonic() < ends_at, "it did not come"
-        time.sleep(0.01)
 
 
 def killed(folder: Path, path: Path) -> None:

@@ -6,11 +6,10 @@ import dataclasses
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records_kept import inspection, stored, until
 
 from edge_app.inference.detection import Detection
 from edge_app.inference.judge import Code, Decision
@@ -21,32 +20,9 @@ from edge_app.records.database import Database
 from edge_app.records.findings import Findings
 from edge_app.records.floor import WITHOUT_DISK
 from edge_app.records.ids import Ids, leaser
-from edge_app.records.inspection import Inspection
 from edge_app.records.recorder import Recorder
 from edge_app.records.ring import image_name
 from edge_app.records.small_map import SmallMap
-
-
-def until(look: Callable[[], object], within_s: float = 5.0) -> None:
-    """Wait until something is true."""
-    ends_at = time.monotonic() + within_s
-    while not look():
-        assert time.monotonic() < ends_at, "it did not come"
-        time.sleep(0.01)
-
-
-def inspection(number: int, **fields: object) -> Inspection:
-    """One inspection."""
-    return Inspection(id=number, camera="cam1", source="plc", **fields)  # type: ignore[arg-type]
-
-
-def stored(path: Path) -> list[Inspection]:
-    """All that is on disk, oldest first."""
-    database = Database(path)
-    try:
-        return list(reversed(database.inspections(limit=500)))
-    finally:
-        database.close()
 
 
 def test_what_is_recorded_comes_back(tmp_path: Path) -> None:
