@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -58,7 +59,12 @@ def status(program: Program) -> dict[str, Any]:
 
 def policies(pid: int) -> dict[int, int]:
     """How the kernel schedules each thread of a process."""
-    return {int(t): os.sched_getscheduler(int(t)) for t in os.listdir(f"/proc/{pid}/task")}  # noqa: PTH208 - names alone
+    found = {}
+    for thread in map(int, os.listdir(f"/proc/{pid}/task")):  # noqa: PTH208 - names alone
+        # A connection's thread may have ended since it was listed.
+        with contextlib.suppress(ProcessLookupError):
+            found[thread] = os.sched_getscheduler(thread)
+    return found
 
 
 @needs_right
