@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 class Line:
-    """Inspects one shot at a time, in the thread that calls `run`.
+    """Inspects one shot at a time, in the thread that calls `run` or in that of `see_to`.
 
     Args:
         name: The camera's name.
@@ -107,6 +107,7 @@ class Line:
         self._stopping = False
         self._loading = False
         self._switching = threading.Lock()
+        self._hands = threading.Lock()
         self.loaded: LoadedJob | None = None
         self.model_fault = ""
         self.job_fault: tuple[Code, str] | None = None
@@ -181,8 +182,10 @@ class Line:
             self.turn()
             self._alive()
         self.station.close(Code.OFFLINE, "the line is stopping")
-        if (shot := self.station.take(0.0)) is not None:
-            self._inspect(shot)
+        shot = self.station.take(0.0)
+        with self._hands:
+            if shot is not None:
+                self._inspect(shot)
 
     def turn(self) -> None:
         """One turn of the loop: at most one shot, one switch of jobs, one heartbeat."""
@@ -190,14 +193,24 @@ class Line:
         wait_s = max(0.0, min(self._beat_due, self._next_free_run()) - time.monotonic())
         if self._loading:
             wait_s = min(wait_s, LOADING_TURN_S)
-        if (shot := self.station.take(wait_s)) is not None:
-            self._inspect(shot)
-        elif self._loading and not self.station.busy:
-            # Between two parts only: a part is judged by the job it was fired under.
-            self._switch_job()
-        elif time.monotonic() - self._worked_at > SELF_TEST_S:
-            self._test_self()
+        shot = self.station.take(wait_s)
+        with self._hands:
+            if shot is not None:
+                self._inspect(shot)
+            elif self._loading and not self.station.busy:
+                # Between two parts only: a part is judged by the job it was fired under.
+                self._switch_job()
+            elif time.monotonic() - self._worked_at > SELF_TEST_S:
+                self._test_self()
         self._beat()
+
+    def see_to(self, shot: Shot) -> None:
+        """Inspect a shot in the thread that fired it by hand: two hand-overs less.
+
+        The loop beats again when it is done: a beat is earned by whoever runs the model.
+        """
+        with self._hands:
+            self._inspect(shot)
 
     def _next_free_run(self) -> float:
         return self._free_run_due if self._free_run_s else float("inf")

@@ -61,11 +61,14 @@ class Station:
         self._answered = answered
         self._missed = missed
         self._clock = clock
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        # Apart, for to wake the loop in vain costs each part that is seen to by hand.
+        self._to_take = threading.Condition(lock)
         self._closed = {Code.STARTING: "the line is starting"}
         self._job = 0
         self._in_work: Shot | None = None
-        self._taken = False
+        self._taken = self._by_hand = False
         self._released = 0
         self._newest: tuple[Shot, float] | None = None
         self._held: deque[tuple[Shot, float]] = deque(maxlen=HELD_ANSWERS)
@@ -147,6 +150,7 @@ class Station:
         request_id: str = "",
         replay: bool = True,
         arrived_at: float | None = None,
+        by_hand: bool = False,
     ) -> Shot:
         """Take a trigger, or give back the shot it repeats.
 
@@ -160,6 +164,7 @@ class Station:
             request_id: See `Shot`.
             replay: False where the caller's own handshake makes a repeat impossible.
             arrived_at: Monotonic seconds at which the trigger arrived.
+            by_hand: Whoever fires sees to it himself, once `claim` gives him the shot.
 
         Raises:
             Refused: Not taken; says why. Nothing was fired.
@@ -180,13 +185,14 @@ class Station:
                 test=test,
                 request_id=request_id,
             )
-            self._in_work, self._taken = shot, False
+            self._in_work, self._taken, self._by_hand = shot, False, by_hand
             # A number that the station gave itself is nobody's key for a repeat, and takes
             # away nobody's: the PLC may still ask again for the part it fired before.
             if n and replay:
                 self._newest = (shot, now)
             self._held.append((shot, now))
-            self._changed.notify_all()
+            if not by_hand:
+                self._to_take.notify_all()
             self._fired(shot)
             return shot
 
@@ -195,14 +201,26 @@ class Station:
         with self._changed:
             self._count_missed()
 
+    def claim(self, shot: Shot) -> bool:
+        """Whether a shot that was fired by hand is the caller's to see to: once."""
+        with self._changed:
+            if self._in_work is not shot or self._taken or not self._by_hand:
+                return False
+            self._taken = True
+            return True
+
     def take(self, within_s: float) -> Shot | None:
         """Wait for the next shot to inspect; None if there was none. For the inspection loop."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._in_work and not self._taken, timeout=within_s)
-            if self._in_work is None or self._taken:
+        with self._to_take:
+            self._to_take.wait_for(lambda: self._waits, timeout=within_s)
+            if self._in_work is None or not self._waits:
                 return None
             self._taken = True
             return self._in_work
+
+    @property
+    def _waits(self) -> bool:
+        return self._in_work is not None and not self._taken and not self._by_hand
 
     def settle(self, shot: Shot, answer: Answer) -> bool:
         """Give a shot its answer. False if it came too late: then the deadline's answer stands."""

@@ -61,6 +61,8 @@ class Request:
         client: The peer's address; empty on a Unix socket.
         arrived_at: Monotonic seconds at which the last byte had come.
         fault: Why the fields can't be read; empty when they can. Then `params` is empty.
+        early: Sends a reply at once, from any thread, while the one that got the request is still
+            at work; the connection goes on without it. False if there was a reply already.
     """
 
     method: str
@@ -70,6 +72,7 @@ class Request:
     client: str
     arrived_at: float
     fault: str = ""
+    early: Callable[[Reply], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,61 +111,119 @@ class _Patient(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
 
-class _Handler(socketserver.BaseRequestHandler):
-    server: WireServer
-    request: socket.socket
+class _Exchange:
+    """One request's reply: given once, by whichever thread comes first."""
 
-    def setup(self) -> None:
-        if self.request.family != socket.AF_UNIX:
-            self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._patient = _Patient(self.request)
+    def __init__(self, connection: _Connection, head: Head) -> None:
+        self._connection = connection
+        self._head = head
+        self._lock = threading.Lock()
+        self._replied = False
+
+    def reply(self, reply: Reply) -> bool | None:
+        """Send it; whether another request may follow. None if there was a reply already."""
+        return self._send(reply) if self._claim() else None
+
+    def early(self, reply: Reply) -> bool:
+        """Send it in the place of the thread that is at work, which has no connection any more.
+
+        In a new thread: a client that takes no reply must not hold the one that calls.
+        """
+        claimed = self._claim()
+        if claimed:
+            self._connection.go_on(lambda: self._send(reply))
+        return claimed
+
+    def _claim(self) -> bool:
+        with self._lock:
+            claimed, self._replied = not self._replied, True
+        return claimed
+
+    def _send(self, reply: Reply) -> bool:
+        head = self._head
+        self._connection.send(reply, keeps=head.keeps, empty=head.method == "HEAD")
+        return head.keeps
+
+
+class _Connection:
+    """What one client asks, one request after the other.
+
+    Args:
+        server: Whose it is.
+        client: The socket.
+        address: The peer's; empty on a Unix socket.
+    """
+
+    def __init__(self, server: WireServer, client: socket.socket, address: Any) -> None:
+        self._server = server
+        self._client = client
+        self._address = address[0] if address and isinstance(address[0], str) else ""
+        if client.family != socket.AF_UNIX:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self._address = ""
+        self._patient = _Patient(client)
         self._received = io.BufferedReader(self._patient)
 
-    def handle(self) -> None:
+    def go_on(self, first: Callable[[], bool] | None = None) -> None:
+        """Serve it in a thread of its own: request after request, something else first."""
+        step = first or self._serve_one
+        threading.Thread(
+            target=self._run, args=(step,), name=self._server.name, daemon=True
+        ).start()
+
+    def _run(self, step: Callable[[], bool | None]) -> None:
         try:
-            while self._serve_one():
-                pass
+            while more := step():
+                step = self._serve_one
+            if more is None:
+                return
         except (TimeoutError, ConnectionError, BrokenPipeError):
             log.debug("a client went away in mid-request")
+        # The edge: whatever it was, it ends this connection and no other.
+        except Exception:
+            log.exception("connection from %s failed", self._address)
+        self._finish()
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         """Say that no more comes, and take what the client still sends.
 
         Closing a socket with unread bytes in it resets the connection, and a reset takes
         the reply with it that the client has not read yet.
         """
         with contextlib.suppress(OSError):
-            self.request.shutdown(socket.SHUT_WR)
+            self._client.shutdown(socket.SHUT_WR)
             self._patient.until = time.monotonic() + LINGER_S
             for _ in range(LINGER_READS):
                 if not self._received.read1(65_536):
                     break
         self._received.close()
+        self._server.done_with(self._client)
 
-    def _serve_one(self) -> bool:
-        """Answer one request; whether another may follow."""
+    def _serve_one(self) -> bool | None:
+        """Answer one request; whether another may follow. None: another thread goes on."""
         self._patient.until = time.monotonic() + REQUEST_S
         try:
             head = read_head(self._received)
             if head is None:
                 return False
-            request = self._request(head)
+            exchange = _Exchange(self, head)
+            request = self._request(head, exchange.early)
         except BadRequest as error:
             text = f"{error}\r\n".encode("ascii", "replace")
-            self._send(Reply(text, status=error.status), keeps=False)
+            self.send(Reply(text, status=error.status), keeps=False)
             return False
-        self._send(self._reply(request), keeps=head.keeps, empty=head.method == "HEAD")
-        return head.keeps
+        return exchange.reply(self._reply(request))
 
     def _reply(self, request: Request) -> Reply:
         try:
-            return self.server.answer(request)
+            return self._server.answer(request)
         # The loop's edge: one client's request must not end the listener.
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             return Reply(b"internal error\r\n", status=500)
 
-    def _request(self, head: Head) -> Request:
+    def _request(self, head: Head, early: Callable[[Reply], bool]) -> Request:
         if head.method not in METHODS:
             raise BadRequest(f"expected {', '.join(METHODS)}", HTTPStatus.NOT_IMPLEMENTED)
         body = self._body(head.headers)
@@ -173,15 +234,15 @@ class _Handler(socketserver.BaseRequestHandler):
                 fields = _once([*fields.items(), *_body_fields(body).items()])
         except ValueError as error:
             fields, fault = {}, str(error)
-        client = self.client_address[0] if self.client_address else ""
         return Request(
             method=head.method,
             path=path,
             params=fields,
             headers=head.headers,
-            client=client if isinstance(client, str) else "",
+            client=self._address,
             arrived_at=time.monotonic(),
             fault=fault,
+            early=early,
         )
 
     def _body(self, headers: Mapping[str, str]) -> bytes:
@@ -199,15 +260,16 @@ class _Handler(socketserver.BaseRequestHandler):
             raise ConnectionError("the body was cut short")
         return body
 
-    def _send(self, reply: Reply, *, keeps: bool, empty: bool = False) -> None:
+    def send(self, reply: Reply, *, keeps: bool, empty: bool = False) -> None:
+        """Send a reply in one piece."""
         head = (
             f"HTTP/1.1 {reply.status} {PHRASES[reply.status]}\r\n"
             f"Content-Type: {reply.kind}\r\n"
             f"Content-Length: {len(reply.body)}\r\n"
             f"Cache-Control: no-store\r\n{'' if keeps else CLOSE}\r\n"
         )
-        self.request.settimeout(REQUEST_S)
-        self.request.sendall(head.encode("ascii") + (b"" if empty else reply.body))
+        self._client.settimeout(REQUEST_S)
+        self._client.sendall(head.encode("ascii") + (b"" if empty else reply.body))
 
 
 def _fields(query: str) -> dict[str, str]:
@@ -247,7 +309,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+class WireServer(socketserver.TCPServer):
     """Serves one `Answer` on a TCP port or a Unix socket, a thread for each connection.
 
     Args:
@@ -259,14 +321,12 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         OSError: The port is taken, or the address is none of this machine's.
     """
 
-    daemon_threads = True
-    block_on_close = False
     request_queue_size = 64
     allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int] | Path, answer: Answer, name: str) -> None:
         self.answer = answer
-        self._name = name
+        self.name = name
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._refused: deque[Any] = deque()
         self._serving = False
@@ -279,13 +339,13 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         elif ":" in address[0]:
             self.address_family = socket.AF_INET6
         bind: Any = str(address) if isinstance(address, Path) else address
-        super().__init__(bind, _Handler)
+        super().__init__(bind, socketserver.BaseRequestHandler)
 
     def start(self) -> None:
         """Serve in a thread."""
         self._serving = True
         threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.2}, name=self._name, daemon=True
+            target=self.serve_forever, kwargs={"poll_interval": 0.2}, name=self.name, daemon=True
         ).start()
 
     def stop(self) -> None:
@@ -300,12 +360,7 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the connection while there is a place."""
         if self._places.acquire(blocking=False):
-            threading.Thread(
-                target=self.process_request_thread,
-                args=(request, client_address),
-                name=self._name,
-                daemon=True,
-            ).start()
+            _Connection(self, request, client_address).go_on()
             return
         with contextlib.suppress(OSError):
             request.setblocking(False)
@@ -323,10 +378,10 @@ class WireServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         while self._refused:
             self._refused.popleft().close()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the connection and give its place back."""
+    def done_with(self, request: socket.socket) -> None:
+        """Close a connection and give its place back."""
         try:
-            super().process_request_thread(request, client_address)
+            self.shutdown_request(request)
         finally:
             self._places.release()
 

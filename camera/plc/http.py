@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from camera.keeper import Keeper
 from camera.line import Line
 from camera.plc.access import allowed, networks
 from camera.plc.record import (
@@ -103,6 +104,7 @@ class PlcHttp:
 
     def __init__(self, line: Line, access: str = "control", allow: str = "") -> None:
         self._line = line
+        self._keeper = Keeper()
         self._access = access
         self._allow = networks(allow)
         self._calls: Mapping[str, tuple[frozenset[str], Callable[[Request], PlcRecord]]] = {
@@ -134,9 +136,7 @@ class PlcHttp:
             record = self._no_decision(request, Code.BAD_PARAMETER)
         except Refused as error:
             record = self._no_decision(request, error.code)
-        if request.params.get("f") == "json":
-            return Reply(record.to_json(), kind="application/json")
-        return Reply(record.to_line())
+        return _shown(request, record)
 
     def _refused(self, request: Request) -> Reply | None:
         """Browsers that another site sends here, and addresses that are not on the list."""
@@ -157,15 +157,32 @@ class PlcHttp:
         if self._access != "control":
             raise Refused(Code.NOT_ENABLED, "this port may only read")
         station = self._line.station
+        wait_ms = _number(request, "wait", 0, 60_000, default=round(station.deadline_ms))
+        until = request.arrived_at + min(wait_ms, station.deadline_ms) / 1000
         shot = station.fire(
             "plc",
             n=_number(request, "n", 0, MAX_NUMBER, default=0),
             part=_part(request),
             job=_number(request, "job", 1, MAX_JOB) if "job" in request.params else None,
             arrived_at=request.arrived_at,
+            by_hand=True,
         )
-        wait_ms = _number(request, "wait", 0, 60_000, default=round(station.deadline_ms))
-        station.wait(shot, request.arrived_at + min(wait_ms, station.deadline_ms) / 1000)
+        if station.claim(shot):
+            self._see_to(request, shot, until)
+        return self._waited(shot, until)
+
+    def _see_to(self, request: Request, shot: Shot, until: float) -> None:
+        """Inspect it here; if that takes too long, somebody else answers meanwhile."""
+
+        def answer() -> None:
+            request.early(_shown(request, self._waited(shot, until)))
+
+        self._keeper.keep(shot.id, until, answer)
+        self._line.see_to(shot)
+        self._keeper.forget(shot.id)
+
+    def _waited(self, shot: Shot, until: float) -> PlcRecord:
+        self._line.station.wait(shot, until)
         return shot_record(self._line, shot)
 
     def _result(self, request: Request) -> PlcRecord:
@@ -212,6 +229,12 @@ class PlcHttp:
             class_id=NO_CLASS,
             code=int(code),
         )
+
+
+def _shown(request: Request, record: PlcRecord) -> Reply:
+    if request.params.get("f") == "json":
+        return Reply(record.to_json(), kind="application/json")
+    return Reply(record.to_line())
 
 
 def _from_a_page(headers: Mapping[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,26 @@ class Scores(Mapping[str, float]):
     Args:
         places: Where in the array each label's score is, in the model's order.
         values: The scores; not changed any more.
+        labels: The same labels by place, where somebody has them; to look at all of a thousand
+            takes as long as all else that is done with the best of them.
 
     Raises:
         ValueError: A label has no score, or a score no label.
     """
 
-    __slots__ = ("array", "places")
+    __slots__ = ("array", "labels", "places")
 
-    def __init__(self, places: Mapping[str, int], values: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        places: Mapping[str, int],
+        values: NDArray[np.float64],
+        labels: Sequence[str] | None = None,
+    ) -> None:
         if len(places) != len(values):
             raise ValueError(f"expected {len(places)} scores for as many labels, got {len(values)}")
         self.places = places
         self.array = values
+        self.labels = tuple(places) if labels is None else labels
 
     def __getitem__(self, label: str) -> float:
         return float(self.array[self.places[label]])
@@ -72,5 +80,5 @@ def highest(scores: Mapping[str, float], count: int) -> list[str]:
     else:
         places = np.arange(len(values))
     best = places[(-values[places]).argsort(kind="stable")][:count]
-    labels = tuple(scores)
+    labels = scores.labels if isinstance(scores, Scores) else tuple(scores)
     return [labels[place] for place in best]

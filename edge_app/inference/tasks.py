@@ -197,7 +197,7 @@ def _classified(task: Task, outputs: Mapping[str, Real], sound: bool) -> Predict
         label=task.labels[best],
         label_index=best,
         score=float(scores[best]),
-        scores=Scores(task.places, scores),
+        scores=Scores(task.places, scores, task.labels),
         outputs=outputs,
         sound=sound and bool(np.isfinite(scores).all()),
     )

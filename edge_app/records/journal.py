@@ -12,17 +12,21 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import operator
 import os
 import zlib
 from pathlib import Path
 
 from edge_app.records.inspection import Inspection
-from edge_app.records.row import COLUMNS, inspection_of, row_of
+from edge_app.records.row import COLUMNS, inspection_of
 
 MAX_BYTES = 1_000_000
 """Some hundred records; what comes beyond waits for its commit, as without a journal."""
 
 MEMORY = {"tmpfs", "ramfs"}
+
+_values = operator.attrgetter(*COLUMNS)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +116,9 @@ def file_system_of(folder: Path) -> str:
 
 def line_of(inspection: Inspection) -> bytes:
     """A record as it stands in the journal."""
-    content = json.dumps(dict(zip(COLUMNS, row_of(inspection), strict=True))).encode()
+    values = dict(zip(COLUMNS, _values(inspection), strict=True))
+    values["findings"] = inspection.findings.to_json()
+    content = _encode(values).encode()
     return b"%08x %s\n" % (zlib.crc32(content), content)
 
 
@@ -120,4 +126,7 @@ def _read(line: bytes) -> Inspection | None:
     checksum, _, content = line.partition(b" ")
     if not content or checksum != b"%08x" % zlib.crc32(content):
         return None
-    return inspection_of(json.loads(content))
+    values = json.loads(content)
+    # As they stand in a row.
+    values |= {name: json.dumps(values[name]) for name in ("scores", "laps_ms", "findings")}
+    return inspection_of(values)
