@@ -23,6 +23,7 @@ from camera.station import Station
 from camera.urgency import Urgency
 from camera.wire import WireServer
 from edge_app import notify
+from edge_app.collector import pass_over_what_is_here
 from edge_app.config import CameraSettings, ConfigError, Settings
 from edge_app.inference.preprocess import Roi
 from edge_app.jobs import MAX_NUMBER
@@ -155,6 +156,7 @@ class Assembly:
         line.load_job(self.camera.job)
         while line.loading and not line.stopping:
             line.turn()
+        pass_over_what_is_here()
         notify.ready()
         log.info("camera %s is ready", line.name, extra=notify.fields(camera=line.name))
         line.run()

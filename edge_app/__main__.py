@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_app import notify
 from edge_app.build import build
+from edge_app.collector import pass_over_what_is_here
 from edge_app.config import EXIT_CONFIG, ConfigError, Settings, load_settings, to_toml
 from edge_app.in_use import InUse, occupy
 from edge_app.trim import share_one_heap, trimmer
@@ -71,6 +72,7 @@ def run(settings: Settings) -> int:
         signal.signal(number, lambda *_: stopping.set())
     parts.start()
     server.start()
+    pass_over_what_is_here()
     notify.ready()
     log.info("the app serves on http://%s:%d", settings.app.host, server.port)
     _watch(stopping, server)

@@ -16,6 +16,7 @@ from flask import Flask
 
 from edge_app import notify
 from edge_app.build import build
+from edge_app.collector import pass_over_what_is_here
 from edge_app.config import load_settings
 from edge_app.in_use import occupy
 from edge_app.trim import share_one_heap
@@ -42,5 +43,6 @@ def application() -> Flask:
     occupy(settings.data_dir)
     parts = build(settings)
     parts.start()
+    pass_over_what_is_here()
     atexit.register(parts.stop)
     return parts.app
