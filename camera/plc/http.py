@@ -25,9 +25,6 @@ from edge_app.records.archive import encode_jpeg
 FIRING = frozenset({"/plc/trigger", "/plc/job", "/plc/reset"})
 """Calls that do something."""
 
-JUDGED = int(Status.RESULTS_VALID | Status.PASS | Status.FAIL | Status.REVIEW)
-"""Bits that belong to a shot, and not to the line."""
-
 NO_RESULT = Status(0)
 RESULTS = {
     Decision.OK: Status.RESULTS_VALID | Status.PASS,
@@ -42,9 +39,12 @@ class BadParameter(Exception):  # noqa: N818 - code 70 of the contract
 
 
 def line_status(line: Line) -> Status:
-    """The live bits of the status word."""
+    """The live bits of the status word, and the last result's."""
+    return Status(_live_bits(line) | result_bits(line.station.last_answered()))
+
+
+def _live_bits(line: Line) -> int:
     station = line.station
-    last = station.last_answered()
     bits = (
         (Status.HEARTBEAT, line.beat // 5 % 2),
         (Status.READY, station.ready),
@@ -58,7 +58,7 @@ def line_status(line: Line) -> Status:
         (Status.COMMAND_FAILED, line.job_fault is not None),
     )
     # Added as numbers: putting flags together one by one takes ten times as long.
-    return Status(sum(bit for bit, is_set in bits if is_set) + result_bits(last))
+    return sum(bit for bit, is_set in bits if is_set)
 
 
 def result_bits(shot: Shot | None) -> Status:
@@ -70,7 +70,7 @@ def result_bits(shot: Shot | None) -> Status:
 
 def shot_record(line: Line, shot: Shot | None) -> PlcRecord:
     """The record of a shot (decision 0 while it has no answer), with the live bits."""
-    status = int(line_status(line)) & ~JUDGED
+    status = _live_bits(line)
     if shot is None:
         return PlcRecord(status=status, job=line.station.job, beat=line.beat)
     answer = shot.answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from dataclasses import asdict, dataclass
 from enum import IntEnum, IntFlag
 
@@ -29,6 +30,11 @@ WIDTHS = {
 """Field and digits, in the order of the line: columns 0, 2, 8, 19, 21, 25, 31, 37, 41, 47, 51."""
 
 LINE_BYTES = sum(WIDTHS.values()) + len(WIDTHS) - 1 + 2
+
+
+_FORM = b",".join(b"%%0%dd" % width for width in WIDTHS.values()) + b"\r\n"
+_MOST = tuple(10**width - 1 for width in WIDTHS.values())
+_numbers = operator.attrgetter(*WIDTHS)
 
 
 class PlcDecision(IntEnum):
@@ -98,11 +104,12 @@ class PlcRecord:
 
     def to_line(self) -> bytes:
         """The fixed-width line: always 58 bytes, ASCII, ending in CR LF."""
-        digits = []
-        for name, width in WIDTHS.items():
+        numbers = _numbers(self)
+        line = _FORM % numbers
+        if len(line) != LINE_BYTES:
             # A number that outgrew its columns must not shift the ones behind it.
-            digits.append(f"{min(int(getattr(self, name)), 10**width - 1):0{width}d}")
-        return (",".join(digits) + "\r\n").encode("ascii")
+            line = _FORM % tuple(map(min, numbers, _MOST))
+        return line
 
     def to_json(self) -> bytes:
         """The same as JSON, without spaces."""

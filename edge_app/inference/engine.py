@@ -182,7 +182,7 @@ class Engine:
         )
         prediction = interpret(self.spec.task, outputs, view, self._real(tensors))
         stopwatch.lap("postprocess")
-        return replace(prediction, region=region)
+        return prediction if prediction.heat is None else replace(prediction, region=region)
 
     def predict_tensors(
         self,

@@ -93,8 +93,8 @@ def _refusal(prediction: Prediction, limits: Limits) -> Verdict | None:
     if prediction.kind not in _RULES:
         return no_decision(Code.MODEL_FAILED, "the model gives nothing to judge by")
     scores = array_of(prediction.scores)
-    # A NaN is not within anything.
-    if not ((scores >= -0.01) & (scores <= 1.01)).all():
+    # A NaN among them is the least as well as the greatest, and not within anything.
+    if scores.size and not (scores.min() >= -0.01 and scores.max() <= 1.01):
         return no_decision(Code.MODEL_FAILED, "the model's scores are not numbers from 0 to 1")
     unknown = [label for label in limits.labels if label not in prediction.scores]
     if unknown:

@@ -128,8 +128,8 @@ class Prediction:
         anomaly: How unlike the good ones it is; NaN where the task has no such number.
         heat: For anomaly and segmentation: height x width values (or class numbers)
             over `region`, at the model's resolution.
-        region: The part of the source picture that was looked at, in its pixels; None where
-            no picture was.
+        region: The part of the source picture that `heat` lies over, in its pixels; None
+            without a map, and where no picture was looked at.
         sound: Whether every number the model gave is finite. An unsound prediction
             decides nothing.
     """
@@ -199,7 +199,7 @@ def _classified(task: Task, outputs: Mapping[str, Real], sound: bool) -> Predict
         score=float(scores[best]),
         scores=Scores(task.places, scores, task.labels),
         outputs=outputs,
-        sound=sound and bool(np.isfinite(scores).all()),
+        sound=sound and (task.activation == "none" or bool(np.isfinite(scores).all())),
     )
 
 

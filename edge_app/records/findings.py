@@ -91,7 +91,7 @@ def best_scores(scores: Mapping[str, float], judged: Iterable[str]) -> dict[str,
         return dict(scores)
     kept = highest(scores, TOP_SCORES)
     limited = {label: scores[label] for label in judged if label in scores}
-    kept += highest(limited, MAX_JUDGED)
+    kept += highest(limited, MAX_JUDGED) if len(limited) > MAX_JUDGED else limited
     return {label: scores[label] for label in dict.fromkeys(kept)}
 
 
