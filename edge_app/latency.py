@@ -24,20 +24,12 @@ class Latency:
 
     def add(self, inspection: Inspection) -> None:
         """Take one in."""
-        about = {
-            "id": inspection.id,
-            "verdict": str(inspection.decision),
-            "captured_at": inspection.captured_at,
-            "total_ms": round(inspection.total_ms, 3),
-            "laps_ms": {lap: round(ms, 3) for lap, ms in inspection.laps_ms.items()},
-        }
         with self._lock:
             self._newest.append(inspection.total_ms)
-            entry = (inspection.total_ms, inspection.id, about)
             if len(self._slowest) < SLOWEST:
-                heapq.heappush(self._slowest, entry)
-            else:
-                heapq.heappushpop(self._slowest, entry)
+                heapq.heappush(self._slowest, _entry(inspection))
+            elif inspection.total_ms > self._slowest[0][0]:
+                heapq.heapreplace(self._slowest, _entry(inspection))
 
     def percentiles(self) -> dict[str, float | None]:
         """`p50`, `p95`, `p99` and `max` of the newest, in milliseconds; null without any."""
@@ -52,3 +44,14 @@ class Latency:
         """The slowest since the start, slowest first."""
         with self._lock:
             return [about for _, _, about in sorted(self._slowest, key=lambda e: e[:2])][::-1]
+
+
+def _entry(inspection: Inspection) -> tuple[float, int, dict[str, Any]]:
+    about = {
+        "id": inspection.id,
+        "verdict": str(inspection.decision),
+        "captured_at": inspection.captured_at,
+        "total_ms": round(inspection.total_ms, 3),
+        "laps_ms": {lap: round(ms, 3) for lap, ms in inspection.laps_ms.items()},
+    }
+    return inspection.total_ms, inspection.id, about

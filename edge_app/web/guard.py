@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request
@@ -22,6 +23,9 @@ COOKIE = "lineside_session"
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOCAL_ENDINGS = (".local", ".lan", ".internal", ".home.arpa", ".localhost")
 MAX_ENDED = 10_000
+
+REMEMBERED = 256
+"""Host names that need not be looked at again: the few clients of a device send the same ones."""
 
 
 class Sessions:
@@ -141,12 +145,9 @@ class Guard:
         """Against DNS rebinding: a foreign page's own name must not lead here."""
         # Programs of old send none; browsers always do.
         host = request.headers.get("Host", "localhost")
-        name = (urlsplit(f"//{host}").hostname or "").lower()
-        own = {socket.gethostname().lower(), *_words(self.settings.hosts)}
-        plain = "." not in name or name.endswith(LOCAL_ENDINGS)
-        if plain or name in own or _is_address(name):
-            return
-        raise ApiError(421, "unknown_host", f"{name[:80]!r} is not in app.hosts")
+        name = _name_in(host)
+        if not _is_ours(name, socket.gethostname(), self.settings.hosts):
+            raise ApiError(421, "unknown_host", f"{name[:80]!r} is not in app.hosts")
 
     def _check_origin(self) -> None:
         """Against forged requests: a foreign page must not act with this browser's rights."""
@@ -157,6 +158,17 @@ class Guard:
         if request.headers.get("Origin", "") in _words(self.settings.cors_origins):
             return
         raise ApiError(403, "foreign_origin", "a page of another site may not do this")
+
+
+@lru_cache(REMEMBERED)
+def _name_in(host: str) -> str:
+    return (urlsplit(f"//{host}").hostname or "").lower()
+
+
+@lru_cache(REMEMBERED)
+def _is_ours(name: str, machine: str, hosts: str) -> bool:
+    plain = "." not in name or name.endswith(LOCAL_ENDINGS)
+    return plain or name == machine.lower() or name in _words(hosts) or _is_address(name)
 
 
 def _words(text: str) -> set[str]:

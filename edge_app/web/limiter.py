@@ -6,6 +6,7 @@ import ipaddress
 import threading
 import time
 from collections import OrderedDict
+from functools import lru_cache
 
 from edge_app.web.errors import ApiError
 
@@ -89,6 +90,7 @@ class Guesses:
                 self._wrong.pop(key, None)
 
 
+@lru_cache(1024)
 def _is_local(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback

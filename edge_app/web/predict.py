@@ -65,7 +65,7 @@ def _image_answer(
     if scores is None:
         return jsonify(image_answer(judged))
     about = current_app.json.dumps(_about(judged), separators=(",", ":"))
-    body = f'{about[:-1]},"class_scores":{scores}}}\n'
+    body = b'%s,"class_scores":%s}\n' % (about[:-1].encode(), scores)
     return Response(body, content_type="application/json")
 
 

@@ -1,7 +1,8 @@
 """The scores of many labels as JSON: the digits are written into a text that is there already.
 
 A thousand of them as floats in a dictionary took a tenth of the time from a picture's arrival to
-its answer; as digits in their places they take a quarter of that.
+its answer. Here most of it is a text of noughts, and only where a score is none of them do its
+digits go into their places: of a thousand that is a handful.
 """
 
 from __future__ import annotations
@@ -46,18 +47,20 @@ class ScoreText:
         self._text = np.frombuffer(text.encode(), np.uint8)
         self._digits_at = starts[:, None] + _AT
 
-    def of(self, scores: NDArray[np.float64]) -> str:
+    def of(self, scores: NDArray[np.float64]) -> bytes:
         """With these scores, each from 0 to below 10, in the labels' order."""
         millionths = np.rint(scores * 10**PLACES).astype(np.int64)
+        (others,) = millionths.nonzero()
         text = self._text.copy()
-        text[self._digits_at] = millionths[:, None] // _WEIGHTS % 10 + ord("0")
-        return text.tobytes().decode("ascii")
+        digits = millionths[others, None] // _WEIGHTS % 10 + ord("0")
+        text[self._digits_at[others]] = digits
+        return text.tobytes()
 
 
 _known: list[ScoreText] = []
 
 
-def scores_json(scores: Mapping[str, float]) -> str | None:
+def scores_json(scores: Mapping[str, float]) -> bytes | None:
     """The scores to six places; None where they are few, or not of the kind that is quick."""
     if not isinstance(scores, Scores) or len(scores) <= FEW:
         return None

@@ -22,11 +22,12 @@ DEADLINE_MS = 200.0
 CLIENTS = 8
 LOADS = (0.5, 1.0, 2.0, 4.0, 10.0)
 START_S = 90.0
-OURS, TUTORIAL, GUNICORN, FASTAPI = (
+OURS, TUTORIAL, GUNICORN, FASTAPI, LEAN = (
     "lineside-app",
     "Flask + TF",
     "gunicorn 4 + TF",
     "FastAPI + LiteRT",
+    "bare loop in Flask",
 )
 
 
@@ -71,12 +72,14 @@ class AppPart:
             "load generator, to services that run side by side on this machine and take turns: "
             "lineside-app; the tutorials' service (Flask's development server, the SavedModel as "
             "it is, Pillow), the same under gunicorn with 4 workers; FastAPI with LiteRT and a "
-            "lock. The model is the same MobileNetV2: int8 in ours and FastAPI's, float in the "
-            "tutorials'. lineside-app also judges, numbers, records and archives what it gets, and "
-            f"runs at niceness {APP_NICENESS} as on a device, as does the bare loop; the others "
-            f"at 0. `hey` stands for other machines and goes first, at {CLIENT_NICENESS}: what it "
-            "measures is the service, not its own waiting, and what it takes is stated. Each of "
-            "its clients keeps its connection.",
+            "lock; and the bare loop behind one route of Flask and waitress, which judges and "
+            "keeps nothing and answers with as many scores as lineside-app: the floor under "
+            "whatever is made with these. The model is the same MobileNetV2: float in the "
+            "tutorials', int8 in the others. lineside-app also judges, numbers, records and "
+            f"archives what it gets, and runs at niceness {APP_NICENESS} as on a device, as do the "
+            "bare loops; the others at 0. `hey` stands for other machines and goes first, at "
+            f"{CLIENT_NICENESS}: what it measures is the service, not its own waiting, and what it "
+            "takes is stated. Each of its clients keeps its connection.",
         )
 
     def run(self) -> Part:
@@ -100,7 +103,8 @@ class AppPart:
                     niceness=APP_NICENESS,
                 )
             )
-            for start_one in (self._ours, self._tutorial, self._gunicorn, self._fastapi):
+            starts = (self._ours, self._tutorial, self._gunicorn, self._fastapi, self._lean)
+            for start_one in starts:
                 self._services.append(start_one(data, programs))
             for service in self._services:
                 first = hey(service.url, body, clients=1, requests=10)
@@ -131,7 +135,8 @@ class AppPart:
         self.part.tables.append(table)
         self.part.plots.append(("One client", list(self.part.series)))
         ours, base = percentile(self.part.series[OURS], 50), percentile(bare, 50)
-        found = f"{ratio(ours, base)} times ({ms(ours)} against {ms(base)} ms)"
+        least = ratio(percentile(self.part.series[LEAN], 50), base)
+        found = f"{ratio(ours, base)} times ({ms(ours)} against {ms(base)} ms; {LEAN}: {least})"
         self.part.check("p50 at most 1.2 times the bare loop's", found, ours <= 1.2 * base)
 
     def _crowded(self) -> None:
@@ -197,7 +202,7 @@ class AppPart:
                 worst_refusal = max(worst_refusal, percentile(row.refusals_ms, 99))
             if 1 <= load <= 4:
                 least_good = min(least_good, row.good_per_s / capacity)
-        for service in self._services[2:]:
+        for service in self._services[2:4]:
             for load in (1.0, 2.0):
                 table.rows.append(self._load(service, body, load, capacity).cells())
                 time.sleep(2.0)  # what queued up in it must not be the next row's
@@ -266,16 +271,22 @@ class AppPart:
         return self._started(GUNICORN, command, port, environ, data=data, programs=programs)
 
     def _fastapi(self, data: Path, programs: list[Running]) -> Service:
+        return self._litert(FASTAPI, "fastapi_litert.py", data, programs)
+
+    def _lean(self, data: Path, programs: list[Running]) -> Service:
+        return self._litert(LEAN, "lean_flask.py", data, programs)
+
+    def _litert(self, name: str, script: str, data: Path, programs: list[Running]) -> Service:
+        """A baseline of a few lines around LiteRT."""
         port = self._place.port()
-        script = SCRIPTS / "benchmarks" / "baselines" / "fastapi_litert.py"
-        command = [self._place.baseline_python(), str(script)]
+        command = [self._place.baseline_python(), str(SCRIPTS / "benchmarks/baselines" / script)]
         _, threads = self._place.choice(data)
         environ = {
             "MODEL": str(self._place.flatbuffer()),
             "PORT": str(port),
             "THREADS": str(threads),
         }
-        return self._started(FASTAPI, command, port, environ, data=data, programs=programs)
+        return self._started(name, command, port, environ, data=data, programs=programs)
 
     def _started(
         self,
@@ -290,7 +301,8 @@ class AppPart:
         log = data / "logs" / f"{name.replace(' ', '-')}.log"
         environ = environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
         began = time.monotonic()
-        program = start(name, command, log, environ, APP_NICENESS if name == OURS else 0)
+        niceness = APP_NICENESS if name in (OURS, LEAN) else 0
+        program = start(name, command, log, environ, niceness)
         programs.append(program)
         wait_until(
             lambda: ask(port, "GET", "/health", timeout_s=1)[0] == 200,

@@ -56,3 +56,11 @@ def test_models_that_take_turns_keep_their_own_labels() -> None:
     models = [scores_of(40, prefix=f"model {number}") for number in range(MAX_KNOWN + 2)]
     for scores in models * 2:
         assert list(json.loads(scores_json(scores) or "")) == list(scores)
+
+
+def test_noughts_and_a_few_scores_stand_where_they_belong() -> None:
+    """Where nearly all labels have no score, the few that have one stand beside their own."""
+    values = np.zeros(1001)
+    values[[0, 17, 1000]] = (0.25, 0.000001, 0.749999)
+    read = json.loads(scores_json(scores_of(1001, values)) or "")
+    assert list(read.values()) == values.round(6).tolist()
