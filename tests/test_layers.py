@@ -17,6 +17,7 @@ ALLOWED = {
     "convert": ("convert", "edge_app.inference"),
     "camera": (
         "camera",
+        "edge_app.collector",
         "edge_app.config",
         "edge_app.in_use",
         "edge_app.notify",
