@@ -130,8 +130,9 @@ class Uploads:
         ticket = self.door.enter(loaded.name, deadline, size)
         upload = Upload(self._ids.next(), content, deadline, loaded, part, errand.current())
         judged = self._judged(upload, ticket)
-        inspection = replace(judged.inspection, total_ms=deadline.used_ms())
-        committed = self._record(upload, inspection)
+        image = self._image_of(upload, judged.inspection)
+        inspection = replace(judged.inspection, total_ms=deadline.used_ms(), image=image)
+        committed = self._tell(inspection)
         committed.wait(min(deadline.left_s(), deadline.budget_ms / 1000 * COMMIT_SHARE))
         kept = committed.is_set() and not self.recorder.failing
         return replace(judged, inspection=inspection, committed=kept)
@@ -254,12 +255,19 @@ class Uploads:
         return decode_reduced(content, room, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
 
     def _record(self, upload: Upload, inspection: Inspection) -> threading.Event:
-        if self.archive.wants(inspection.decision):
-            # Kept as it came: what the model saw can be looked at again, bit for bit.
-            image = self.archive.add(upload.id, lambda: upload.content)
-            inspection = replace(inspection, image=image)
+        inspection = replace(inspection, image=self._image_of(upload, inspection))
         if inspection.code is Code.DEADLINE:
             upload.told = inspection
+        return self._tell(inspection)
+
+    def _image_of(self, upload: Upload, inspection: Inspection) -> str:
+        """Keep the picture if it is wanted; its name, or nothing."""
+        if not self.archive.wants(inspection.decision):
+            return ""
+        # Kept as it came: what the model saw can be looked at again, bit for bit.
+        return self.archive.add(upload.id, lambda: upload.content)
+
+    def _tell(self, inspection: Inspection) -> threading.Event:
         self.latency.add(inspection)
         for watcher in self._watchers:
             watcher(inspection)

@@ -21,6 +21,7 @@ from edge_app.web.cameras import cameras_blueprint
 from edge_app.web.deepstack import deepstack_blueprint
 from edge_app.web.errors import shape_errors
 from edge_app.web.export import export_blueprint
+from edge_app.web.express import Express
 from edge_app.web.guard import Guard, Sessions
 from edge_app.web.headers import add_headers
 from edge_app.web.inspections import inspections_blueprint
@@ -69,7 +70,9 @@ def create_app(
     name_requests(app)
     shape_errors(app)
     measure_requests(app, metrics)
-    Guard(access, sessions, Limiter(settings.rate_limit_hz), settings).attach(app)
+    guard = Guard(access, sessions, Limiter(settings.rate_limit_hz), settings)
+    Express(app, uploads, guard, metrics, settings).attach(app)
+    guard.attach(app)
     add_headers(app, settings)
 
     @app.get("/health")

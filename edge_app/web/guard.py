@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, redirect, request
@@ -22,6 +24,9 @@ from edge_app.web.roles import LEAST_ROLE, OPEN, Need, need_of
 COOKIE = "lineside_session"
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOCAL_ENDINGS = (".local", ".lan", ".internal", ".home.arpa", ".localhost")
+BROWSERS = frozenset({"HTTP_COOKIE", "HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE"})
+"""In the environment of a browser's request, or of one that another site's page had it send."""
+
 MAX_ENDED = 10_000
 
 REMEMBERED = 256
@@ -106,6 +111,25 @@ class Guard:
             self._check_origin()
         return None
 
+    def lets_a_program(self, endpoint: str, environ: Mapping[str, Any]) -> bool:
+        """Whether a program's request, which no browser sends, may go to an endpoint.
+
+        Only the plain cases: where this says no, `check` has to be asked, and has the words.
+
+        Raises:
+            ApiError: The client asks too often.
+        """
+        if not environ.keys().isdisjoint(BROWSERS):
+            return False
+        header = environ.get("HTTP_AUTHORIZATION", "")
+        known = self._bearer(header)
+        may = self._may(need_of(endpoint) or "admin", known) and (known is not None or not header)
+        name = _name_in(environ.get("HTTP_HOST", "localhost"))
+        if not may or not _is_ours(name, socket.gethostname(), self.settings.hosts):
+            return False
+        self.limiter.check(environ.get("REMOTE_ADDR", ""))
+        return True
+
     def _may(self, need: Need, known: Known | None) -> bool:
         if need == "nothing" or need in OPEN[self.settings.open_access]:
             return True
@@ -120,13 +144,16 @@ class Guard:
     def _known(self) -> Known | None:
         header = request.headers.get("Authorization", "")
         if header:
-            kind, _, token = header.partition(" ")
-            known = self.access.check_token(token.strip()) if kind.lower() == "bearer" else None
+            known = self._bearer(header)
             if known is None:
                 raise ApiError(401, "bad_token", "the token is not known here")
             return known
         cookie = request.cookies.get(COOKIE)
         return self.sessions.person(cookie) if cookie else None
+
+    def _bearer(self, header: str) -> Known | None:
+        kind, _, token = header.partition(" ")
+        return self.access.check_token(token.strip()) if kind.lower() == "bearer" else None
 
     def _refuse(self, need: Need, known: Known | None) -> Response | AnyResponse:
         if known is not None:

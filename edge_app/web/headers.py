@@ -15,20 +15,14 @@ ALLOWED_HEADERS = (
 
 def add_headers(app: Flask, settings: AppSettings) -> None:
     """Security headers and CORS on every answer of an app."""
-    framers = " ".join(["'self'", *_words(settings.frame_ancestors)])
-    policy = (
-        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
-        f"form-action 'self'; frame-ancestors {framers}"
-    )
+    fixed = fixed_headers(settings)
     origins = frozenset(_words(settings.cors_origins))
 
     @app.after_request
     def add(response: Response) -> Response:
         headers = response.headers
-        headers.setdefault("Content-Security-Policy", policy)
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Referrer-Policy", "same-origin")
-        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        for name, value in fixed:
+            headers.setdefault(name, value)
         origin = request.headers.get("Origin", "")
         if origin in origins:
             headers["Access-Control-Allow-Origin"] = origin
@@ -39,6 +33,21 @@ def add_headers(app: Flask, settings: AppSettings) -> None:
         if origins:
             headers.add("Vary", "Origin")
         return response
+
+
+def fixed_headers(settings: AppSettings) -> list[tuple[str, str]]:
+    """What every answer says, whoever asked."""
+    framers = " ".join(["'self'", *_words(settings.frame_ancestors)])
+    policy = (
+        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+        f"form-action 'self'; frame-ancestors {framers}"
+    )
+    return [
+        ("Content-Security-Policy", policy),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    ]
 
 
 def _words(text: str) -> list[str]:

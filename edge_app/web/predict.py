@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
+from flask.json.provider import JSONProvider
 from flask.typing import ResponseReturnValue
 
 from edge_app.config import AppSettings
@@ -61,12 +62,17 @@ def _image_answer(
     uploads: Uploads, content: bytes, deadline: Deadline, model: str
 ) -> ResponseReturnValue:
     judged = uploads.judge_image(content, deadline, model=model, part=part_of(request))
+    return Response(answer_body(current_app.json, judged), content_type="application/json")
+
+
+def answer_body(json: JSONProvider, judged: Judged) -> bytes:
+    """The answer to a picture as JSON."""
     scores = scores_json(judged.prediction.scores)
+    about = image_answer(judged) if scores is None else _about(judged)
+    text = json.dumps(about, separators=(",", ":")).encode()
     if scores is None:
-        return jsonify(image_answer(judged))
-    about = current_app.json.dumps(_about(judged), separators=(",", ":"))
-    body = b'%s,"class_scores":%s}\n' % (about[:-1].encode(), scores)
-    return Response(body, content_type="application/json")
+        return text + b"\n"
+    return b'%s,"class_scores":%s}\n' % (text[:-1], scores)
 
 
 def image_answer(judged: Judged) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+from typing import Any
 
 from flask import Flask, Response, request
 
@@ -27,9 +28,13 @@ def id_from(given: str) -> str:
 
 def request_id() -> str:
     """The id of the request that is being answered; the same whenever it is asked for."""
-    environ = request.environ
+    return id_in(request.environ)
+
+
+def id_in(environ: dict[str, Any]) -> str:
+    """The id of the request with this environment."""
     if KEPT_AS not in environ:
-        environ[KEPT_AS] = id_from(request.headers.get(HEADER, ""))
+        environ[KEPT_AS] = id_from(environ.get("HTTP_X_REQUEST_ID", ""))
     return str(environ[KEPT_AS])
 
 
