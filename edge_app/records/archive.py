@@ -26,9 +26,9 @@ JPEG_QUALITY = 88
 TIDY_S = 1.0
 """How often an idle archive looks for what has become too old."""
 
-ANSWER_FIRST_S = 0.01
+ANSWER_FIRST_S = 0.025
 """An idle archive begins so long after a picture came: the picture has time, and the answer to
-the part, which is on its way just then, has none."""
+the part, which is on its way just then, has none. What comes meanwhile is written in one go."""
 
 log = logging.getLogger(__name__)
 

@@ -52,13 +52,14 @@ class Days:
         self._date = date
         self._begun = _read(path) if most else []
 
-    def see(self, inspection_id: int, apart: Collection[int] = ()) -> None:
+    def see(self, inspection_id: int, apart: Callable[[], Collection[int]] = lambda: ()) -> None:
         """Note that this inspection is the newest; it begins a day if the date is a new one.
 
         Args:
             inspection_id: Its id.
-            apart: What is there with ids that were given without the disk. They stand in no
-                order with the others: those that are here when a day begins are older than it.
+            apart: Gives what is there with ids that were given without the disk. They stand in
+                no order with the others: those that are here when a day begins are older than
+                it. Only then it is asked for: it goes through everything that is there.
 
         Raises:
             OSError: The disk does not keep the day; it is tried again with the next one.
@@ -68,13 +69,14 @@ class Days:
         today = self._date()
         if any(day.date == today for day in self._begun):
             return
+        here = frozenset(apart())
         known = {older for day in self._begun for older in day.apart}
         # What is there before days are counted belongs to the first of them.
-        day = Day(today, inspection_id, sorted({*apart} - known)) if self._begun else Day(today)
+        day = Day(today, inspection_id, sorted(here - known)) if self._begun else Day(today)
         begun = [*self._begun, day]
         gone, begun = begun[: -self._most], begun[-self._most :]
         # What should have left with a day that is forgotten now, and is still there.
-        late = [older for day in gone for older in day.apart if older in apart]
+        late = [older for day in gone for older in day.apart if older in here]
         begun[0] = begun[0]._replace(apart=[*late, *begun[0].apart])
         write_durably(self._path, json.dumps(begun).encode())
         self._begun = begun

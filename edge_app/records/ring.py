@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from edge_app.inference.durable import write_in_pieces
@@ -94,21 +95,20 @@ class Ring:
         path = self._folder / image_name(inspection_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._make_room(len(content))
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        unfinished = path.with_suffix(".partial")
+        with unfinished.open("wb") as file:
             write_in_pieces(file, content)
             file.flush()
             # Begin to write now, without waiting: the power may go before the kernel would.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        partial.replace(path)
-        apart = self._apart
+        unfinished.replace(path)
         self._kept.append((inspection_id, len(content)))
         self._bytes += len(content)
         if inspection_id < WITHOUT_DISK:
             self._newest_id = inspection_id
-            self._days.see(inspection_id, apart)
+            self._days.see(inspection_id, self._apart)
         else:
-            self._days.see(self._newest_id + 1, apart)
+            self._days.see(self._newest_id + 1, partial(self._apart, inspection_id))
 
     def expire(self) -> int:
         """Remove some of what is too old; returns how many pictures went.
@@ -130,10 +130,9 @@ class Ring:
             self._expired_below = first_kept
         return len(old)
 
-    @property
-    def _apart(self) -> list[int]:
-        """Pictures whose ids were given without the disk."""
-        return [number for number, _ in self._kept if number >= WITHOUT_DISK]
+    def _apart(self, but: int = 0) -> list[int]:
+        """Pictures whose ids were given without the disk, but for one."""
+        return [number for number, _ in self._kept if number >= WITHOUT_DISK and number != but]
 
     def _clear_torn(self) -> None:
         """Remove what a power cut left torn: it can only be among the last that were written."""
