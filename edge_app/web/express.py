@@ -31,7 +31,7 @@ PATH, ENDPOINT, DIALECT = "/predict", "predict.predict", "predict"
 FAILED = "lineside.failed"
 """Where the environment holds what Flask shall tell the client."""
 
-FORM = re.compile(r"multipart/form-data; *boundary=([0-9A-Za-z'+_./:=?-]{1,70})", re.ASCII)
+FORM = re.compile(r"multipart/form-data; *boundary=(\"?)([0-9A-Za-z'+_./:=?-]{1,70})\1", re.ASCII)
 
 
 class Express:
@@ -112,7 +112,7 @@ class Express:
         if kind.startswith("image/"):
             return body
         form = FORM.fullmatch(kind)
-        return lone_file(body, form[1], IMAGE_FIELD) if form else None
+        return lone_file(body, form[2], IMAGE_FIELD) if form else None
 
 
 def _raise_what_failed() -> None:
