@@ -27,13 +27,17 @@ class Keeper:
         self._runs = False
 
     def keep(self, key: int, moment: float, act: Callable[[], object]) -> None:
-        """Call `act` at a monotonic moment, in a thread of its own."""
+        """Call `act` at a monotonic moment, in a thread of its own.
+
+        Raises:
+            RuntimeError: The system has no thread to give; nothing is kept.
+        """
         with self._changed:
-            self._kept[key] = moment, act
             if not self._runs:
-                self._runs = True
                 threading.Thread(target=self._run, name="keeper", daemon=True).start()
-            elif moment < self._wakes_at:
+                self._runs = True
+            self._kept[key] = moment, act
+            if moment < self._wakes_at:
                 self._changed.notify()
 
     def forget(self, key: int) -> None:

@@ -129,10 +129,15 @@ class _Exchange:
 
         In a new thread: a client that takes no reply must not hold the one that calls.
         """
-        claimed = self._claim()
-        if claimed:
+        if not self._claim():
+            return False
+        try:
             self._connection.go_on(lambda: self._send(reply))
-        return claimed
+        except RuntimeError:
+            # No thread to be had: to a PLC a closed connection is no answer, and so a reject.
+            self._connection.finish()
+            raise
+        return True
 
     def _claim(self) -> bool:
         with self._lock:
@@ -183,9 +188,9 @@ class _Connection:
         # The edge: whatever it was, it ends this connection and no other.
         except Exception:
             log.exception("connection from %s failed", self._address)
-        self._finish()
+        self.finish()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """Say that no more comes, and take what the client still sends.
 
         Closing a socket with unread bytes in it resets the connection, and a reset takes
@@ -360,7 +365,12 @@ class WireServer(socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the connection while there is a place."""
         if self._places.acquire(blocking=False):
-            _Connection(self, request, client_address).go_on()
+            connection = _Connection(self, request, client_address)
+            try:
+                connection.go_on()
+            except RuntimeError:
+                connection.finish()
+                raise
             return
         with contextlib.suppress(OSError):
             request.setblocking(False)

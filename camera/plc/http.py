@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -32,6 +33,8 @@ RESULTS = {
     Decision.REVIEW: Status.RESULTS_VALID | Status.FAIL | Status.REVIEW,
     Decision.NONE: Status.RESULTS_VALID | Status.FAIL,
 }
+
+log = logging.getLogger(__name__)
 
 
 class BadParameter(Exception):  # noqa: N818 - code 70 of the contract
@@ -177,7 +180,11 @@ class PlcHttp:
         def answer() -> None:
             request.early(_shown(request, self._waited(shot, until)))
 
-        self._keeper.keep(shot.id, until, answer)
+        try:
+            self._keeper.keep(shot.id, until, answer)
+        except RuntimeError as error:
+            # The part is seen to all the same: else the line would be busy with it for good.
+            log.warning("nobody can answer for trigger %d at its deadline: %s", shot.n, error)
         self._line.see_to(shot)
         self._keeper.forget(shot.id)
 

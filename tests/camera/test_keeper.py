@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from camera import keeper as keeper_module
 from camera.keeper import Keeper
 from camera.plc.record import PlcDecision, PlcRecord
 from edge_app.inference.judge import Code
@@ -39,6 +40,43 @@ def test_what_is_forgotten_is_not_done() -> None:
     time.sleep(0.6)
 
     assert done == [3]
+
+
+class NoThreads:
+    """The standard library's module on a system that gives no thread any more."""
+
+    class Thread:
+        """Never starts."""
+
+        def __init__(self, **_what: object) -> None: ...
+
+        def start(self) -> None:
+            """As the interpreter says it."""
+            raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.failsafe(
+    "the system gives no thread",
+    "the decision; decision 4 where it is late",
+    "as ever; a late one when it is done",
+    "the decision, or NONE with code 23",
+    "by itself, with the next thread it gets",
+)
+def test_a_part_is_seen_to_where_the_system_gives_no_thread(
+    rig: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could answer in its place, but it is judged, and so is the next one."""
+    line = rig().start()
+    with kept_connection(line.port) as ask:
+        ask("/plc/status")
+        # Only a system at its limit refuses threads, and that would refuse them to the test.
+        monkeypatch.setattr(keeper_module, "threading", NoThreads)
+        first = ask("/plc/trigger?n=1")
+        monkeypatch.undo()
+        second = ask("/plc/trigger?n=2")
+
+    assert [(record.n, record.code) for record in (first, second)] == [(1, 0), (2, 0)]
+    assert PlcDecision.NONE not in (first.decision, second.decision)
 
 
 @contextlib.contextmanager
