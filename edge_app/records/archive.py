@@ -26,9 +26,9 @@ JPEG_QUALITY = 88
 TIDY_S = 1.0
 """How often an idle archive looks for what has become too old."""
 
-ANSWER_FIRST_S = 0.025
-"""An idle archive begins so long after a picture came: the picture has time, and the answer to
-the part, which is on its way just then, has none. What comes meanwhile is written in one go."""
+ANSWER_FIRST_S = 0.002
+"""An idle archive begins so long after a picture came: the answer to the part leaves just then. Not
+much later: behind an answer is the best moment, before the model runs for the next one."""
 
 log = logging.getLogger(__name__)
 

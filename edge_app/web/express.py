@@ -92,7 +92,6 @@ class Express:
     def _answer(self, environ: dict[str, Any], content: bytes) -> bytes:
         settings = self._settings
         deadline = deadline_in(environ, settings.deadline_ms, settings.deadline_max_ms)
-        self._uploads.look(deadline)
         body = answer_body(self._json, self._uploads.judge_image(content, deadline))
         self._metrics.answered(DIALECT, 200, time.monotonic() - deadline.started_at)
         return body
