@@ -15,7 +15,7 @@ from edge_app.config import AppSettings
 from edge_app.upload import Judged
 from edge_app.uploads import Uploads
 from edge_app.web.errors import ApiError, Problem, shape_errors
-from edge_app.web.request import image_bytes, request_deadline
+from edge_app.web.request import deadline_in, image_bytes
 
 LEAST = "min_confidence"
 
@@ -26,7 +26,7 @@ def deepstack_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
     shape_errors(blueprint, shape)
 
     def judged(model: str) -> Judged:
-        deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
+        deadline = deadline_in(request.environ, settings.deadline_ms, settings.deadline_max_ms)
         uploads.look(deadline, model)
         return uploads.judge_image(image_bytes(request), deadline, model=model)
 

@@ -124,8 +124,7 @@ class Guard:
         header = environ.get("HTTP_AUTHORIZATION", "")
         known = self._bearer(header)
         may = self._may(need_of(endpoint) or "admin", known) and (known is not None or not header)
-        name = _name_in(environ.get("HTTP_HOST", "localhost"))
-        if not may or not _is_ours(name, socket.gethostname(), self.settings.hosts):
+        if not may or not self._is_ours(_name_in(environ.get("HTTP_HOST", "localhost"))):
             return False
         self.limiter.check(environ.get("REMOTE_ADDR", ""))
         return True
@@ -171,10 +170,12 @@ class Guard:
     def _check_host(self) -> None:
         """Against DNS rebinding: a foreign page's own name must not lead here."""
         # Programs of old send none; browsers always do.
-        host = request.headers.get("Host", "localhost")
-        name = _name_in(host)
-        if not _is_ours(name, socket.gethostname(), self.settings.hosts):
+        name = _name_in(request.headers.get("Host", "localhost"))
+        if not self._is_ours(name):
             raise ApiError(421, "unknown_host", f"{name[:80]!r} is not in app.hosts")
+
+    def _is_ours(self, name: str) -> bool:
+        return _is_ours(name, socket.gethostname(), self.settings.hosts)
 
     def _check_origin(self) -> None:
         """Against forged requests: a foreign page must not act with this browser's rights."""

@@ -22,7 +22,7 @@ from edge_app.web.errors import ApiError
 from edge_app.web.person import person
 from edge_app.web.predict import image_answer
 from edge_app.web.reading import MAX_ID, asked_page, asked_query, records, whole
-from edge_app.web.request import any_image, part_of, read_json, request_deadline
+from edge_app.web.request import any_image, deadline_in, part_of, read_json
 
 REVIEWS = ("OK", "NG")
 MAX_NOTE_CHARS = 1000
@@ -51,7 +51,7 @@ def inspections_blueprint(uploads: Uploads, data_dir: Path, settings: AppSetting
 
     @blueprint.post("")
     def create() -> ResponseReturnValue:
-        deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
+        deadline = deadline_in(request.environ, settings.deadline_ms, settings.deadline_max_ms)
         model = request.args.get("model", "")
         uploads.look(deadline, model)
         judged = uploads.judge_image(

@@ -31,7 +31,7 @@ from edge_app.web.oip import (
     parameters_of,
     read_request,
 )
-from edge_app.web.request import request_deadline
+from edge_app.web.request import deadline_in
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_repository"]
 
@@ -74,7 +74,7 @@ def kserve_blueprint(uploads: Uploads, status: AppStatus, settings: AppSettings)
     @blueprint.post("/models/<name>/infer")
     @blueprint.post("/models/<name>/versions/<version>/infer")
     def infer(name: str, version: str = "") -> ResponseReturnValue:
-        deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
+        deadline = deadline_in(request.environ, settings.deadline_ms, settings.deadline_max_ms)
         uploads.look(deadline, name)
         asked = read_request(request.get_data(), request.headers.get(HEADER))
         deadline = _shortened(deadline, asked.parameters, settings)

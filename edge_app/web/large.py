@@ -9,7 +9,7 @@ from flask import Flask, g, request
 from edge_app.config import AppSettings
 from edge_app.inference.budget import TooLate
 from edge_app.trim import trimmer
-from edge_app.web.request import LARGE_BYTES, LARGE_JSON, request_deadline
+from edge_app.web.request import LARGE_BYTES, LARGE_JSON, deadline_in
 
 
 class LargeJson:
@@ -37,8 +37,8 @@ class LargeJson:
         """
         if size_bytes <= LARGE_BYTES or "large_json" in g:
             return
-        deadline = request_deadline(
-            request, self._settings.deadline_ms, self._settings.deadline_max_ms
+        deadline = deadline_in(
+            request.environ, self._settings.deadline_ms, self._settings.deadline_max_ms
         )
         if not self._place.acquire(timeout=deadline.left_s()):
             raise TooLate("another large JSON body was still being worked on at the deadline")

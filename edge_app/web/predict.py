@@ -19,12 +19,12 @@ from edge_app.upload import Judged
 from edge_app.uploads import Uploads
 from edge_app.web.errors import ApiError
 from edge_app.web.request import (
+    deadline_in,
     decode_base64,
     image_bytes,
     is_json,
     part_of,
     read_json,
-    request_deadline,
     tensors_of,
 )
 from edge_app.web.score_text import scores_json
@@ -40,7 +40,7 @@ def predict_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
     def predict(model: str = "", version: int | None = None) -> ResponseReturnValue:
         # A version that does not run yet can be asked beside the one that does.
         model = model if version is None else f"{model}/{version}"
-        deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
+        deadline = deadline_in(request.environ, settings.deadline_ms, settings.deadline_max_ms)
         uploads.look(deadline, model)
         if not is_json(request):
             return _image_answer(uploads, image_bytes(request), deadline, model)

@@ -100,11 +100,6 @@ def part_of(request: Request) -> str:
     return part
 
 
-def request_deadline(request: Request, default_ms: float, max_ms: float) -> Deadline:
-    """As `deadline_in`."""
-    return deadline_in(request.environ, default_ms, max_ms)
-
-
 def deadline_in(environ: Mapping[str, Any], default_ms: float, max_ms: float) -> Deadline:
     """The deadline of the request with this environment, from the arrival of its last byte.
 

@@ -19,7 +19,7 @@ from edge_app.inference.budget import Deadline
 from edge_app.inference.tensor import Array, TensorInfo
 from edge_app.uploads import Uploads
 from edge_app.web.errors import ApiError, Problem, shape_errors
-from edge_app.web.request import arrays, decode_base64, numbers, read_json, request_deadline
+from edge_app.web.request import arrays, deadline_in, decode_base64, numbers, read_json
 
 SIGNATURE = "serving_default"
 TYPES = {
@@ -55,7 +55,7 @@ def tfserving_blueprint(uploads: Uploads, settings: AppSettings) -> Blueprint:
     @blueprint.post("/<name>:predict")
     @blueprint.post("/<name>/versions/<version>:predict")
     def predict(name: str, version: str = "") -> ResponseReturnValue:
-        deadline = request_deadline(request, settings.deadline_ms, settings.deadline_max_ms)
+        deadline = deadline_in(request.environ, settings.deadline_ms, settings.deadline_max_ms)
         uploads.look(deadline, name)
         document = read_json(request)
         if document.get("signature_name", SIGNATURE) != SIGNATURE:
