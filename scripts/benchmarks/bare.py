@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.awake import Pace
 from benchmarks.processes import set_niceness, set_realtime
 from edge_app.inference.interpreter import RUNTIMES
 
@@ -40,12 +41,14 @@ class BareLoop:
         """The child's process id."""
         return self._process.pid
 
-    def run(self, runs: int, period_s: float = 0.0) -> list[float]:
+    def run(self, runs: int, period_s: float = 0.0, pace: Pace | None = None) -> list[float]:
         """Milliseconds of so many runs, one a period, or one after the other."""
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the bare loop has no pipes")
-        stdin.write(json.dumps({"runs": runs, "period_s": period_s}) + "\n")
+        until = str(pace.until) if pace is not None and pace.until is not None else None
+        wish = {"runs": runs, "period_s": period_s, "until": until}
+        stdin.write(json.dumps(wish) + "\n")
         stdin.flush()
         reply = stdout.readline()
         if not reply:
@@ -111,10 +114,11 @@ def main(flatbuffer: str, frames: str, runtime: str, threads: str, *priority: st
     for line in sys.stdin:
         wish = json.loads(line)
         times = []
+        pace = Pace(Path(wish["until"]) if wish["until"] else None)
         due = time.perf_counter()
         for _ in range(wish["runs"]):
             due += wish["period_s"]
-            time.sleep(max(0.0, due - time.perf_counter()))
+            pace.wait(due)
             began = time.perf_counter()
             once(paths[turn % len(paths)])
             times.append((time.perf_counter() - began) * 1000)

@@ -40,6 +40,12 @@ class Tally:
         self.statuses[str(status)] = self.statuses.get(str(status), 0) + 1
         self.times_ms.append(spent_ms)
 
+    def take_over(self, other: Tally) -> None:
+        """Count another's answers too."""
+        for status, count in other.statuses.items():
+            self.statuses[status] = self.statuses.get(status, 0) + count
+        self.times_ms += other.times_ms
+
 
 @dataclass(slots=True)
 class Crowd:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.awake import kept_awake
+from benchmarks.awake import Pace, kept_awake
 from benchmarks.bare import BareLoop, bare_loop
 from benchmarks.clients import Plc
-from benchmarks.crowd import Crowd, crowd
+from benchmarks.crowd import Crowd, Tally, crowd
 from benchmarks.figures import SPREAD_HEADER, Part, Table, ms, percentile, ratio, spread_row
 from benchmarks.place import LINE_NICENESS, LINE_REALTIME, PLC_REALTIME, Place
 from benchmarks.processes import Running, all_stopped, cpu_s, first, resident_mb
@@ -27,6 +29,9 @@ ASLEEP = ", asleep"
 """Of series that were taken without keeping the processors awake."""
 ROUNDS_ASLEEP = 2
 
+SETTLE_S = 1.0
+"""From the crowd's start until it is at full strength, and from its end until all is quiet."""
+
 
 class LinePart:
     """Measures a line from a PLC's side.
@@ -40,22 +45,23 @@ class LinePart:
         self._n = 0
         self._unanswered = 0
         self._undecided = 0
-        self._ids: list[int] = []
-        self._quiet_ids: list[int] = []
-        self._rounds, self._runs = (2, 100) if place.quick else (6, 250)
+        self._ids: dict[str, list[int]] = {}
+        self._crowds: list[Crowd] = []
+        self._rounds, self._bare_runs, self._runs = (2, 100, 100) if place.quick else (10, 150, 300)
         self.part = Part(
             "line",
             "The line: trigger to answer",
             "A PLC on one kept HTTP connection fires a trigger every "
             f"{PERIOD_S * 1000:.0f} ms; timed is what the PLC sees, from sending to the last byte "
             "of the reply. The bare loop reads, decodes, resizes and invokes the same frames with "
-            "the same runtime and threads, at the same pace, in rounds that take turns with the "
-            f"line's. Both run at real-time priority {LINE_REALTIME} and niceness {LINE_NICENESS}, "
-            "as the line does where its unit starts it, and the PLC before them at "
-            f"{PLC_REALTIME}, for it is another machine. Under load, {PAGE_CLIENTS} people have "
+            "the same runtime and threads, at the same pace. Rounds of the loop, of the quiet "
+            "line and of the line under load take turns: a machine's mood falls on all three. "
+            f"Loop and line run at real-time priority {LINE_REALTIME} and niceness "
+            f"{LINE_NICENESS}, as the line does where its unit starts it, and the PLC before them "
+            f"at {PLC_REALTIME}, for it is another machine. Under load, {PAGE_CLIENTS} people have "
             f"the page open and {UPLOADERS} upload photos of 4 MB to the app without pause; they "
             "are a process of their own at niceness 0, the app one at 5 as its unit has it. The "
-            "processors are kept awake in between by programs that go behind everybody "
+            "processors are kept awake around each part by programs that go behind everybody "
             "(`SCHED_IDLE`): a line is woken four times on a part's way, and what a wake takes on "
             "a virtual machine changes from run to run; two rows show the same with processors "
             "that sleep.",
@@ -87,10 +93,7 @@ class LinePart:
             programs.append(line := self._place.start_line(config, "cam1"))
             programs.append(app := self._place.start_app(config))
             plc = Plc(settings.cameras["cam1"].plc_port)
-            self._fire(plc, 20)
-            self._ids.clear()
-            self._quiet(plc, bare)
-            self._loaded(plc, settings)
+            self._take_turns(plc, bare, settings)
             self.part.facts["resident_mb"] = {
                 "line": round(resident_mb(line.pid), 1),
                 "app": round(resident_mb(app.pid), 1),
@@ -102,39 +105,40 @@ class LinePart:
         self._cameras()
         return self.part
 
-    def _quiet(self, plc: Plc, bare: BareLoop) -> None:
+    def _take_turns(self, plc: Plc, bare: BareLoop, settings: Settings) -> None:
+        self._fire(plc, "warm-up", 20, Pace(None))
+        del self.part.series["warm-up"]
         for _ in range(ROUNDS_ASLEEP):
-            self._round(plc, bare, ASLEEP)
-        self._ids.clear()
-        with kept_awake():
+            self._bare(bare, f"bare{ASLEEP}", self._runs, Pace(None))
+            self._fire(plc, f"line{ASLEEP}", self._runs, Pace(None))
+        with kept_awake() as pace:
             for _ in range(self._rounds):
-                self._round(plc, bare, "")
-        self._quiet_ids, self._ids = self._ids, []
+                self._bare(bare, "bare", self._bare_runs, pace)
+                self._fire(plc, "line", self._runs, pace)
+                with self._crowd(settings):
+                    self._fire(plc, "line under load", self._runs, pace)
+        self._load_table()
 
-    def _round(self, plc: Plc, bare: BareLoop, how: str) -> None:
-        series = self.part.series
-        series.setdefault(f"bare{how}", []).extend(bare.run(self._runs, PERIOD_S))
-        series.setdefault(f"line{how}", []).extend(self._fire(plc, self._runs))
+    def _bare(self, bare: BareLoop, series: str, runs: int, pace: Pace) -> None:
+        self.part.series.setdefault(series, []).extend(bare.run(runs, PERIOD_S, pace))
 
-    def _loaded(self, plc: Plc, settings: Settings) -> None:
+    @contextmanager
+    def _crowd(self, settings: Settings) -> Iterator[None]:
         photo = self._place.large_photo()
         people_there = crowd(settings.app.port, photo, pages=PAGE_CLIENTS, uploaders=UPLOADERS)
-        with kept_awake(), people_there as people:
-            time.sleep(1.0)
-            self.part.series["line under load"] = self._fire(plc, self._runs * self._rounds)
-        self.part.facts["load"] = {
-            "page": people.pages.statuses,
-            "uploads": people.uploads.statuses,
-            "cores": people.cores,
-        }
-        self._load_table(people)
+        with people_there as people:
+            time.sleep(SETTLE_S)
+            yield
+        self._crowds.append(people)
+        time.sleep(SETTLE_S)
 
-    def _fire(self, plc: Plc, count: int) -> list[float]:
-        times = []
+    def _fire(self, plc: Plc, series: str, count: int, pace: Pace) -> None:
+        times = self.part.series.setdefault(series, [])
+        ids = self._ids.setdefault(series, [])
         due = time.perf_counter()
         for _ in range(count):
             due = max(due + PERIOD_S, time.perf_counter() - PERIOD_S)
-            time.sleep(max(0.0, due - time.perf_counter()))
+            pace.wait(due)
             self._n = self._n % 65_535 + 1
             try:
                 record, spent_ms = plc.trigger(self._n, f"P{self._n}")
@@ -142,9 +146,8 @@ class LinePart:
                 self._unanswered += 1
                 continue
             times.append(spent_ms)
-            self._ids.append(record.id)
+            ids.append(record.id)
             self._undecided += record.n != self._n or record.code in (20, 23, 30, 40)
-        return times
 
     def _tabulate(self) -> None:
         part = self.part
@@ -179,16 +182,26 @@ class LinePart:
             tail_loaded <= 1.1 * tail,
         )
 
-    def _load_table(self, people: Crowd) -> None:
+    def _load_table(self) -> None:
+        pages, uploads = Tally(), Tally()
+        for people in self._crowds:
+            pages.take_over(people.pages)
+            uploads.take_over(people.uploads)
+        cores = statistics.fmean(people.cores for people in self._crowds)
+        self.part.facts["load"] = {
+            "page": pages.statuses,
+            "uploads": uploads.statuses,
+            "cores": cores,
+        }
         table = Table(
             "What the load was, and got",
             ["client", "answers", "p50 ms", "p99 ms", "status (0: none)"],
-            note=f"These clients run on the same machine and take {people.cores:.2f} of its "
+            note=f"These clients run on the same machine and take {cores:.2f} of its "
             "processors from the line and the app.",
         )
         for name, tally in (
-            (f"{PAGE_CLIENTS} page clients", people.pages),
-            (f"{UPLOADERS} uploaders", people.uploads),
+            (f"{PAGE_CLIENTS} page clients", pages),
+            (f"{UPLOADERS} uploaders", uploads),
         ):
             times = tally.times_ms
             statuses = ", ".join(f"{s}: {n}" for s, n in sorted(tally.statuses.items()))
@@ -200,8 +213,8 @@ class LinePart:
         """What the records say of each part: when it was decided, and where the time went."""
         database = Database(data / "records.db")
         try:
-            quiet = [database.inspection(number) for number in self._quiet_ids]
-            loaded = [database.inspection(number) for number in self._ids]
+            quiet = [database.inspection(number) for number in self._ids["line"]]
+            loaded = [database.inspection(number) for number in self._ids["line under load"]]
         finally:
             database.close()
         decided = [row for row in quiet if row is not None and row.laps_ms]
