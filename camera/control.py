@@ -15,8 +15,8 @@ from typing import Any
 from camera.frame import Frame
 from camera.line import Line
 from camera.plc.http import line_status
+from camera.request import Reply, Request
 from camera.shot import MAX_PART_CHARS, MAX_REQUEST_ID_CHARS, Refused, Shot
-from camera.wire import Reply, Request
 from edge_app.inference.decode import BadImage
 from edge_app.jobs import MAX_NUMBER as MAX_JOB
 from edge_app.records.archive import encode_jpeg

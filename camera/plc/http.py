@@ -17,8 +17,8 @@ from camera.plc.record import (
     class_of,
     score_of,
 )
+from camera.request import Reply, Request
 from camera.shot import MAX_NUMBER, MAX_PART_CHARS, Refused, Shot
-from camera.wire import Reply, Request
 from edge_app.inference.judge import Code, Decision
 from edge_app.jobs import MAX_NUMBER as MAX_JOB
 from edge_app.records.archive import encode_jpeg

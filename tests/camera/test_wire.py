@@ -319,7 +319,7 @@ def test_a_request_may_take_its_time_but_not_for_ever(
     line: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that says nothing is closed."""
-    monkeypatch.setattr("camera.wire.REQUEST_S", 0.1)
+    monkeypatch.setattr("camera.connection.REQUEST_S", 0.1)
     with socket.create_connection(("127.0.0.1", line.port), timeout=5) as connection:
         connection.sendall(b"GET /plc/sta")
         assert connection.recv(100) == b""
