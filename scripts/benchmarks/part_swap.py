@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks.clients import Plc
 from benchmarks.figures import SPREAD_HEADER, Part, Table, ms, percentile, ratio, spread_row
-from benchmarks.place import APP_NICENESS, MODEL, Place
-from benchmarks.processes import Running, all_stopped
+from benchmarks.place import APP_NICENESS, MODEL, PLC_REALTIME, Place
+from benchmarks.processes import Running, all_stopped, first
 from edge_app.config import load_settings
 from edge_app.inference.guess import Told
 from edge_app.inference.judge import Code
@@ -51,6 +51,10 @@ class Stream:
             thread.join()
 
     def _fire(self, stopping: threading.Event) -> None:
+        with first(PLC_REALTIME):
+            self._fire_until(stopping)
+
+    def _fire_until(self, stopping: threading.Event) -> None:
         plc = Plc(self.port)
         due = time.perf_counter()
         while not stopping.is_set():
@@ -71,16 +75,16 @@ class Stream:
 
 def run(place: Place) -> Part:
     """Swap between two versions while a PLC fires."""
-    swaps = 5 if place.quick else 100
+    turns, swaps, seconds = (1, 5, 4.0) if place.quick else (5, 40, 15.0)
     part = Part(
         "swap",
         "Swapping the model under load",
         f"A PLC fires every {PERIOD_S * 1000:.0f} ms. Versions 1 and 2 are activated in turn, "
-        f"{swaps} times, by a process of the app's priority: each proves itself in a child "
+        f"{turns * swaps} times, by a process of the app's priority: each proves itself in a child "
         "process, the line loads it beside its work and switches between two frames. Steady "
-        "state is the same stream before the swaps and "
-        "after them. The lone thread that fires waits for each answer, so a late one delays the "
-        "next trigger; none is left out.",
+        f"state is the same stream without swaps; the two take turns, {turns} times. The PLC is "
+        f"at real-time priority {PLC_REALTIME}, for it is another machine. It waits for each "
+        "answer, so a late one delays the next trigger; none is left out.",
     )
     data = place.stocked("swap")
     store = ModelStore(data / "models")
@@ -95,24 +99,22 @@ def run(place: Place) -> Part:
     steady = Stream(settings.cameras["cam1"].plc_port)
     swapping = Stream(settings.cameras["cam1"].plc_port)
     programs: list[Running] = []
-    with all_stopped(programs):
+    took: list[float] = []
+    with all_stopped(programs), _app_process() as app:
         programs.append(place.start_line(config, "cam1"))
-        seconds = 4.0 if place.quick else 25.0
-        with steady.going():
-            time.sleep(seconds)
-        with swapping.going():
-            took = _elsewhere(config, swaps, sorted({1, second.version}))
-        with steady.going():
-            time.sleep(seconds)
-    _tabulate(part, steady, swapping, took, swaps)
+        for _ in range(turns):
+            with steady.going():
+                time.sleep(seconds)
+            with swapping.going():
+                took += app.submit(_swap, config, swaps, sorted({1, second.version})).result()
+    _tabulate(part, steady, swapping, took, turns * swaps)
     return part
 
 
-def _elsewhere(config: Path, swaps: int, versions: list[int]) -> list[float]:
-    """`_swap` as the app does it: in a process of its own, at the app's priority."""
+def _app_process() -> ProcessPoolExecutor:
+    """A process of the app's priority: there it is the app that activates a version."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, os.nice, (APP_NICENESS,)) as pool:
-        return pool.submit(_swap, config, swaps, versions).result()
+    return ProcessPoolExecutor(1, context, os.nice, (APP_NICENESS,))
 
 
 def _swap(config: Path, swaps: int, versions: list[int]) -> list[float]:
