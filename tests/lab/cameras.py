@@ -3,7 +3,7 @@
     python tests/lab/cameras.py rtsp | mjpeg | aravis | v4l2      see scripts/test-cameras
 
 Each stage runs a whole line with a model and triggers all the while, as a PLC does. Each part's
-picture is kept; the moment that it tells (where it tells one) is held against the trigger's.
+picture is kept; the moment that it tells is held against the trigger's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stamps import OSD, RAMP, TIMECODE, Stamp
 from whole_line import WholeLine, free_port
 
 from camera.sources.knock import no_industrial_camera
@@ -55,16 +56,15 @@ class Stage:
 
     Args:
         camera: The camera's settings.
-        timecode: Whether its pictures tell their moment.
+        stamp: How its pictures tell their moment.
         start_s: How long the line may take to be ready, or to notice what happens.
     """
 
     def __init__(
-        self, camera: Mapping[str, object], *, timecode: bool, start_s: float = 30
+        self, camera: Mapping[str, object], stamp: Stamp = TIMECODE, *, start_s: float = 30
     ) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self.line = WholeLine(Path(self._folder.name), camera, timecode=timecode)
-        self.timecode = timecode
+        self.line = WholeLine(Path(self._folder.name), camera, stamp)
         self.start_s = start_s
         self.back_s: list[float] = []
         self.thawed_s: list[float] = []
@@ -93,14 +93,13 @@ class Stage:
         answers, told = self.line.answers, self.line.pictures()
         judged = sum(answer.judged for answer in answers)
         grown = self.memory_mb[-1] - self.memory_mb[0]
-        stale, oldest = (told.stale, f"{told.oldest_ms:.0f} ms") if self.timecode else ("-", "-")
         say(
             f"{name}: back after {', '.join(f'{back_s:.2f}' for back_s in self.back_s)} s, "
             f"frozen {', '.join(f'{back_s:.2f}' for back_s in self.thawed_s) or '-'} s; "
             f"{answers[-1].came_at - answers[0].sent_at:.0f} s in all\n"
-            f"| {name} | {len(answers)} | {judged} | {told.seen} | {stale} | {told.twice} "
-            f"| {oldest} | {len(self.back_s)} | {_spread(self.back_s)} | {_spread(self.thawed_s)} "
-            f"| {grown:+.1f} MB of {self.memory_mb[0]:.0f} |"
+            f"| {name} | {len(answers)} | {judged} | {told.seen} | {told.stale} | {told.twice} "
+            f"| {told.oldest_ms:.0f} ms | {len(self.back_s)} | {_spread(self.back_s)} "
+            f"| {_spread(self.thawed_s)} | {grown:+.1f} MB of {self.memory_mb[0]:.0f} |"
         )
         self._folder.cleanup()
         in_time = max(self.back_s) < BACK_S and max(self.thawed_s, default=0.0) < BACK_S + held_s
@@ -180,7 +179,7 @@ def rtsp(count: int, quiet_s: float) -> int:
         say("rtsp: skipped, Debian's GStreamer RTSP server is not installed")
         return SKIPPED
     port = free_port()
-    stage = Stage({"source": f"rtsp://127.0.0.1:{port}/parts"}, timecode=True)
+    stage = Stage({"source": f"rtsp://127.0.0.1:{port}/parts"})
     command = ["/usr/bin/python3", str(LAB / "rtsp_server.py"), str(port)]
     return restarts("rtsp", stage, Server(command, lambda: serving(port)), count, quiet_s)
 
@@ -188,7 +187,7 @@ def rtsp(count: int, quiet_s: float) -> int:
 def mjpeg(count: int, quiet_s: float) -> int:
     """JPEG after JPEG over HTTP."""
     port = free_port()
-    stage = Stage({"source": f"http://127.0.0.1:{port}/"}, timecode=True)
+    stage = Stage({"source": f"http://127.0.0.1:{port}/"})
     command = [sys.executable, str(LAB / "mjpeg_server.py"), str(port)]
     return restarts("mjpeg", stage, Server(command, lambda: serving(port)), count, quiet_s)
 
@@ -200,7 +199,7 @@ def aravis(count: int, quiet_s: float) -> int:
         return SKIPPED
     if any(name != "lo" for _, name in socket.if_nameindex()):
         raise SystemExit("aravis: run it under `unshare -n` with lo up, or it broadcasts")
-    stage = Stage({"source": "aravis:127.0.0.1", "latency_ms": 0}, timecode=False)
+    stage = Stage({"source": "aravis:127.0.0.1", "latency_ms": 0}, RAMP)
     command = ["arv-fake-gv-camera-0.8", "-i", "127.0.0.1"]
     return restarts("aravis", stage, Server(command, answering, HELD_S), count, quiet_s)
 
@@ -230,7 +229,7 @@ def v4l2(count: int, quiet_s: float) -> int:
         "deadline_ms": 5000,
         "max_frame_age_ms": 5000,
     }
-    stage = Stage(camera, timecode=False, start_s=180)
+    stage = Stage(camera, OSD, start_s=180)
     try:
         stage.start(quiet_s)
         for number in range(1, count + 1):

@@ -16,15 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import psutil
+from stamps import Stamp
 
 from camera.plc.record import PlcDecision, PlcRecord, Status
-from camera.sources.pattern import read_number
 from edge_app.jobs import Job, JobStore
 from edge_app.models import ModelStore
 from edge_app.records.ring import image_name
@@ -32,8 +32,11 @@ from edge_app.records.ring import image_name
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "edge_app" / "demo" / "model.tflite"
 PACE_S = 0.02
-WRAP_MS = 2**32
-"""Pictures tell the monotonic clock's milliseconds in 32 bits."""
+SLACK_MS = 5.0
+"""A picture's server reads the clock a little before it draws."""
+
+NEIGHBOURS = 12
+"""Parts before and after one by which a camera's own clock is read."""
 
 
 def free_port() -> int:
@@ -69,10 +72,11 @@ class Pictures:
 
     Args:
         seen: Pictures read.
-        stale: Pictures made before their trigger.
+        stale: Pictures made before their trigger, or in another life of the camera.
         twice: Pictures that are, bit for bit, that of the part before. A camera that was away
             in between may begin with the same picture again, as vivid does.
-        oldest_ms: The greatest age of a picture when its part was answered.
+        oldest_ms: The greatest age of a picture when its part was answered. With a clock of the
+            camera's own, against the quickest of the neighbours.
     """
 
     seen: int = 0
@@ -87,12 +91,12 @@ class WholeLine:
     Args:
         folder: Where it keeps everything.
         camera: Its settings.
-        timecode: Whether pictures tell their moment.
+        stamp: How pictures tell their moment.
     """
 
-    def __init__(self, folder: Path, camera: Mapping[str, object], *, timecode: bool) -> None:
+    def __init__(self, folder: Path, camera: Mapping[str, object], stamp: Stamp) -> None:
         self._data = folder / "data"
-        self._timecode = timecode
+        self._stamp = stamp
         self._port = free_port()
         self._config = folder / "lineside.toml"
         table = {"deadline_ms": 400, "plc_port": self._port, **camera}
@@ -194,31 +198,69 @@ class WholeLine:
     def pictures(self) -> Pictures:
         """Look at each judged part's picture."""
         told, before = Pictures(), b""
+        life: list[Made] = []
         for answer in self.answers:
             path = self._data / "images" / "lab" / image_name(answer.record.id)
             if not answer.judged:
-                before = b""
+                self._tell(life, told)
+                life, before = [], b""
             if not answer.judged or not path.exists():
                 continue
             content = path.read_bytes()
             told.seen += 1
             told.twice += content == before
             before = content
-            if self._timecode:
-                made_ms = read_number(cv2.imread(os.fspath(path)))
-                told.stale += _ahead_ms(made_ms, answer.sent_at) < -SLACK_MS
-                told.oldest_ms = max(told.oldest_ms, -_ahead_ms(made_ms, answer.came_at))
+            stamp_ms = self._stamp.read_ms(cv2.imread(os.fspath(path)))
+            life.append(Made(answer.sent_at * 1000, answer.came_at * 1000, stamp_ms))
+        self._tell(life, told)
         return told
 
+    def _tell(self, life: Sequence[Made], told: Pictures) -> None:
+        """Hold the pictures of one life of the camera against their triggers."""
+        for made, age_ms in zip(life, ages_ms(life, self._stamp), strict=True):
+            told.oldest_ms = max(told.oldest_ms, age_ms)
+            # One that is younger than its answer is of another life, and so older than it seems.
+            told.stale += abs(age_ms) > made.came_ms - made.sent_ms + SLACK_MS
 
-SLACK_MS = 5.0
-"""A picture's server reads the clock a little before it draws."""
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A judged part's picture, in milliseconds.
+
+    Args:
+        sent_ms: When the trigger was sent.
+        came_ms: When the answer came.
+        stamp_ms: What the picture tells.
+    """
+
+    sent_ms: float
+    came_ms: float
+    stamp_ms: float
 
 
-def _ahead_ms(made_ms: int, moment: float) -> float:
-    """How long after a moment a picture was made."""
-    ahead = (made_ms - moment * 1000) % WRAP_MS
-    return ahead - WRAP_MS if ahead > WRAP_MS / 2 else ahead
+def ages_ms(life: Sequence[Made], stamp: Stamp) -> list[float]:
+    """How old each picture was when its answer came.
+
+    A clock of the camera's own is read from the neighbours: no picture was made after its answer
+    came, and the quickest of them is taken for one made just then. Where the camera left a frame
+    out, the clock of the parts before it no longer goes, or that of those after it not yet.
+    """
+    near_ms = life[0].came_ms - life[0].stamp_ms if stamp.own and life else 0.0
+    half_ms = stamp.wrap_ms / 2
+    lags_ms = [
+        (made.came_ms - made.stamp_ms - near_ms + half_ms) % stamp.wrap_ms - half_ms
+        for made in life
+    ]
+    if not stamp.own:
+        return lags_ms
+    return [_age_ms(lags_ms, place) for place in range(len(lags_ms))]
+
+
+def _age_ms(lags_ms: Sequence[float], place: int) -> float:
+    before, after = lags_ms[max(0, place - NEIGHBOURS) : place], lags_ms[place + 1 :][:NEIGHBOURS]
+    quickest_ms = [min(side) for side in (before, after) if side] or [lags_ms[place]]
+    younger_ms = lags_ms[place] - min(quickest_ms)
+    return max(min(0.0, younger_ms), lags_ms[place] - max(quickest_ms))
 
 
 def _ask(connection: http.client.HTTPConnection, target: str) -> PlcRecord:
