@@ -137,12 +137,13 @@ class Capture:
 
     def ask(self, moment: float) -> None:
         """Have a source that exposes on demand do so at a monotonic moment, once; others go on."""
-        if not self._on_demand:
-            return
         with self._changed:
-            if moment > self._asked_for:
-                self._wanted = self._asked_for = moment
-                self._changed.notify_all()
+            self._ask(moment)
+
+    def _ask(self, moment: float) -> None:
+        if self._on_demand and moment > self._asked_for:
+            self._wanted = self._asked_for = moment
+            self._changed.notify_all()
 
     def exposed_after(self, moment: float, deadline: Deadline) -> Frame:
         """The first frame exposed at or after a monotonic moment, asked for or not.
@@ -151,8 +152,9 @@ class Capture:
             NoFrame: None came before the deadline, or the camera is lost.
             StaleFrame: What came before the deadline was not new.
         """
-        self.ask(moment)
         with self._changed:
+            # The lock is kept until the wait: whoever exposes would wake up for it in vain.
+            self._ask(moment)
             while True:
                 if self._newest is not None and self._newest.captured_at >= moment:
                     return self._newest

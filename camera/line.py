@@ -209,8 +209,15 @@ class Line:
 
         The loop beats again when it is done: a beat is earned by whoever runs the model.
         """
-        with self._hands:
+        if not self._hands.acquire(blocking=False):
+            # The part does not stay under the camera until whoever runs the model is done. Else
+            # `Eye` asks for its frame at once, and does not have to be woken for it twice.
+            self.expose(shot)
+            self._hands.acquire()
+        try:
             self._inspect(shot)
+        finally:
+            self._hands.release()
 
     def _next_free_run(self) -> float:
         return self._free_run_due if self._free_run_s else float("inf")

@@ -193,7 +193,7 @@ class Station:
             self._held.append((shot, now))
             if not by_hand:
                 self._to_take.notify_all()
-            self._fired(shot)
+                self._fired(shot)
             return shot
 
     def count_missed(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 import time
 from pathlib import Path
@@ -11,11 +12,15 @@ from camera.sources import SourceLost
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
+LISTED_FOR_S = 1.0
+"""A folder's time of change can be coarse, or a server's: it is listed anew after so long."""
+
 
 class FolderSource:
     """Shows the folder's pictures in the order of their names, over and over.
 
-    Files are read when their turn comes, so that pictures may be added and taken away.
+    Files are read when their turn comes, so that pictures may be added and taken away. The folder
+    is listed when it has changed: to list it for each part takes longer than to read the picture.
 
     Args:
         folder: The pictures.
@@ -27,6 +32,9 @@ class FolderSource:
         self._folder = Path(folder)
         self._seq = 0
         self._last = ""
+        self._names: list[str] = []
+        self._changed_ns = -1
+        self._listed_until = 0.0
 
     def open(self) -> None:
         """Look whether there is a picture.
@@ -57,10 +65,17 @@ class FolderSource:
 
     def _next(self) -> Path:
         try:
-            # Listed at every trigger: a Path for each name takes five times as long.
-            names = sorted(n for n in os.listdir(self._folder) if n.lower().endswith(SUFFIXES))  # noqa: PTH208 - as said
+            self._list_anew()
         except OSError as error:
             raise SourceLost(f"folder {self._folder}: {error.strerror}") from error
-        if not names:
+        if not self._names:
             raise SourceLost(f"folder {self._folder} holds no picture")
-        return self._folder / next((name for name in names if name > self._last), names[0])
+        place = bisect.bisect_right(self._names, self._last)
+        return self._folder / self._names[place if place < len(self._names) else 0]
+
+    def _list_anew(self) -> None:
+        changed_ns, now = self._folder.stat().st_mtime_ns, time.monotonic()
+        if self._names and changed_ns == self._changed_ns and now < self._listed_until:
+            return
+        self._names = sorted(n for n in os.listdir(self._folder) if n.lower().endswith(SUFFIXES))  # noqa: PTH208 - a Path for each takes five times as long
+        self._changed_ns, self._listed_until = changed_ns, now + LISTED_FOR_S

@@ -5,8 +5,8 @@ microseconds on a board, a tenth of a millisecond and more on a virtual machine,
 minute. A line is woken four times on a part's way, a loop that only looks at its clock not once.
 
 Between two parts they do sleep: whoever hosts a virtual machine grants it no more than its share,
-and one that is never idle is held up for 8 ms now and then to make up for what its host's own
-work for it takes.
+and one that is never idle is held up for 8 ms now and then, to make up for the time that its
+host's own work for it takes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from pathlib import Path
 
 LEAD_S = 0.004
 SPAN_S = 0.010
-"""Awake from so long before a part until so long after: two usual parts."""
+"""Awake from so long before a part until so long after, which is two usual parts: awake for
+much longer they hold up the app, and the load is refused in place of being worked on."""
 
 LOOK_S = 0.001
 """How often one that sleeps looks whether it should be awake; part of the lead."""

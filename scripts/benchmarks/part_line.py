@@ -27,7 +27,10 @@ PAGE_CLIENTS, UPLOADERS = 20, 2
 
 ASLEEP = ", asleep"
 """Of series that were taken without keeping the processors awake."""
-ROUNDS_ASLEEP = 2
+TURNS_ASLEEP = 6
+
+BARE_RUNS, RUNS = 50, 100
+"""Of loop and line in one turn: short ones, for a machine's mood changes within seconds."""
 
 SETTLE_S = 1.0
 """From the crowd's start until it is at full strength, and from its end until all is quiet."""
@@ -47,15 +50,15 @@ class LinePart:
         self._undecided = 0
         self._ids: dict[str, list[int]] = {}
         self._crowds: list[Crowd] = []
-        self._rounds, self._bare_runs, self._runs = (2, 100, 100) if place.quick else (10, 150, 300)
+        self._rounds, self._turns = (2, 1) if place.quick else (10, 3)
         self.part = Part(
             "line",
             "The line: trigger to answer",
             "A PLC on one kept HTTP connection fires a trigger every "
             f"{PERIOD_S * 1000:.0f} ms; timed is what the PLC sees, from sending to the last byte "
             "of the reply. The bare loop reads, decodes, resizes and invokes the same frames with "
-            "the same runtime and threads, at the same pace. Rounds of the loop, of the quiet "
-            "line and of the line under load take turns: a machine's mood falls on all three. "
+            "the same runtime and threads, at the same pace. Loop, quiet line and line "
+            "under load take turns, the first two of a few seconds: a machine's mood falls on all. "
             f"Loop and line run at real-time priority {LINE_REALTIME} and niceness "
             f"{LINE_NICENESS}, as the line does where its unit starts it, and the PLC before them "
             f"at {PLC_REALTIME}, for it is another machine. Under load, {PAGE_CLIENTS} people have "
@@ -108,15 +111,16 @@ class LinePart:
     def _take_turns(self, plc: Plc, bare: BareLoop, settings: Settings) -> None:
         self._fire(plc, "warm-up", 20, Pace(None))
         del self.part.series["warm-up"]
-        for _ in range(ROUNDS_ASLEEP):
-            self._bare(bare, f"bare{ASLEEP}", self._runs, Pace(None))
-            self._fire(plc, f"line{ASLEEP}", self._runs, Pace(None))
+        for _ in range(TURNS_ASLEEP):
+            self._bare(bare, f"bare{ASLEEP}", RUNS, Pace(None))
+            self._fire(plc, f"line{ASLEEP}", RUNS, Pace(None))
         with kept_awake() as pace:
             for _ in range(self._rounds):
-                self._bare(bare, "bare", self._bare_runs, pace)
-                self._fire(plc, "line", self._runs, pace)
+                for _ in range(self._turns):
+                    self._bare(bare, "bare", BARE_RUNS, pace)
+                    self._fire(plc, "line", RUNS, pace)
                 with self._crowd(settings):
-                    self._fire(plc, "line under load", self._runs, pace)
+                    self._fire(plc, "line under load", RUNS * self._turns, pace)
         self._load_table()
 
     def _bare(self, bare: BareLoop, series: str, runs: int, pace: Pace) -> None:

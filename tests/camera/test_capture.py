@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -238,6 +239,23 @@ def test_a_folder_is_a_triggered_camera(tmp_path: Any) -> None:
     source.open()
 
     assert [source.read().jpeg for _ in range(3)] == [b"a.jpg", b"b.jpg", b"a.jpg"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_folder_may_change_meanwhile(
+    tmp_path: Any, until: Callable[..., None], *, told: bool
+) -> None:
+    """A new picture is shown in its turn, soon also where the folder's time tells no change."""
+    source = FolderSource(str(tmp_path))
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    assert source.read().jpeg == b"a"
+    before = tmp_path.stat()
+    (tmp_path / "b.jpg").write_bytes(b"b")
+    if not told:
+        os.utime(tmp_path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    until(lambda: source.read().jpeg == b"b")
+    assert [source.read().jpeg for _ in range(2)] == [b"a", b"b"]
 
 
 def test_a_part_takes_one_picture_however_often_it_is_asked_for(
