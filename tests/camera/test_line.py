@@ -728,3 +728,50 @@ def test_the_line_needs_no_app(rig: Callable[..., Any]) -> None:
 
     assert record.decision is PlcDecision.OK
     assert recorded(line, record.id).decision is Decision.OK
+
+
+def test_a_part_is_exposed_at_once_whoever_runs_the_model(
+    rig: Callable[..., Any], until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the idle line tests its model, a part that comes does not pass the camera unseen."""
+    source = OnDemand()
+    line = rig(source=source).start()
+    tests_itself, go_on = threading.Event(), threading.Event()
+    answers: list[Any] = []
+    plc = threading.Thread(target=lambda: answers.append(line.fire(1)))
+
+    def blank() -> None:
+        tests_itself.set()
+        go_on.wait(30)
+
+    line.eyes.before_blank = blank
+    monkeypatch.setattr("camera.line.SELF_TEST_S", 0.0)
+    assert tests_itself.wait(5)
+    plc.start()
+    until(lambda: source.exposed == 1)
+    assert not answers
+    go_on.set()
+    plc.join(5)
+
+    assert answers[0].decision is PlcDecision.OK
+    assert source.exposed == 1
+
+
+class OnDemand:
+    """A camera that exposes when it is asked."""
+
+    on_demand = True
+
+    def __init__(self) -> None:
+        self.exposed = 0
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def read(self) -> Frame:
+        """A bright picture."""
+        self.exposed += 1
+        return frame(self.exposed)
+
+    def close(self) -> None:
+        """Nothing is held."""
