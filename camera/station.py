@@ -35,7 +35,7 @@ class Station:
             its first answer again, and its result can be read.
         camera: Whose counters these are.
         counters: The shift's and the lifetime's as they were kept; zeros otherwise.
-        fired: Called with each shot that was taken; must not block.
+        fired: Called with each shot that was taken for the loop; must not block.
         answered: Called with each shot at the moment its answer is given; must not block.
         missed: Called when a trigger was refused and counted; must not block.
         clock: Monotonic seconds.
@@ -164,7 +164,8 @@ class Station:
             request_id: See `Shot`.
             replay: False where the caller's own handshake makes a repeat impossible.
             arrived_at: Monotonic seconds at which the trigger arrived.
-            by_hand: Whoever fires sees to it himself, once `claim` gives him the shot.
+            by_hand: Whoever fires sees to it himself, exposure and all, once `claim` gives him
+                the shot.
 
         Raises:
             Refused: Not taken; says why. Nothing was fired.

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camera.sources.pattern import read_number
-
-Image = npt.NDArray[np.uint8]
+from edge_app.inference.preprocess import Image
 
 RAMP_LEVELS = 255
 """Aravis' simulated camera draws a diagonal ramp that moves by one level with each frame
