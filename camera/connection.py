@@ -12,6 +12,7 @@ import contextlib
 import io
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,9 @@ MAX_BODY_BYTES = 4096
 REQUEST_S = 10.0
 """From a request's first wait to its last byte; also how long an idle connection is kept."""
 
+LOOK_S = 1
+"""How often a read that waits looks at the clock."""
+
 LINGER_S = 0.2
 LINGER_READS = 64
 """How long, and for how many reads, a connection that is done with is listened to."""
@@ -37,9 +41,14 @@ log = logging.getLogger(__name__)
 
 
 class _Patient(io.RawIOBase):
-    """A socket's bytes, until a moment on the monotonic clock."""
+    """A socket's bytes, until a moment on the monotonic clock.
+
+    The timeout is the kernel's: with Python's own each call would be two.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(True)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", LOOK_S, 0))
         self._connection = connection
         self.until = time.monotonic() + REQUEST_S
 
@@ -47,11 +56,12 @@ class _Patient(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        left_s = self.until - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("the request took too long")
-        self._connection.settimeout(left_s)
-        return self._connection.recv_into(buffer)
+        while time.monotonic() < self.until:
+            try:
+                return self._connection.recv_into(buffer)
+            except BlockingIOError:
+                continue
+        raise TimeoutError("the request took too long")
 
 
 class _Exchange:
@@ -150,6 +160,7 @@ class Connection:
         """
         with contextlib.suppress(OSError):
             self._client.shutdown(socket.SHUT_WR)
+            self._client.settimeout(LINGER_S)
             self._patient.until = time.monotonic() + LINGER_S
             for _ in range(LINGER_READS):
                 if not self._received.read1(65_536):
@@ -201,6 +212,8 @@ class Connection:
         )
 
     def _body(self, headers: Mapping[str, str]) -> bytes:
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            return b""
         if headers.get("transfer-encoding", "identity").lower() != "identity":
             raise BadRequest("expected a body with Content-Length, got a chunked one")
         given = headers.get("content-length", "0")
@@ -223,5 +236,16 @@ class Connection:
             f"Content-Length: {len(reply.body)}\r\n"
             f"Cache-Control: no-store\r\n{'' if keeps else CLOSE}\r\n"
         )
-        self._client.settimeout(REQUEST_S)
-        self._client.sendall(head.encode("ascii") + (b"" if empty else reply.body))
+        self._push(head.encode("ascii") + (b"" if empty else reply.body))
+
+    def _push(self, content: bytes) -> None:
+        # A reply finds room but for a picture to a client that does not read: to ask first, as
+        # `sendall` with a timeout does, would be a second call for each.
+        try:
+            sent = self._client.send(content, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(content):
+            self._client.settimeout(REQUEST_S)
+            self._client.sendall(content[sent:])
+            self._client.settimeout(None)

@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 import numpy as np
 
 from edge_app.inference.limits import Band, CountRule, Limits
-from edge_app.inference.scores import array_of
+from edge_app.inference.scores import array_of, within
 from edge_app.inference.tasks import Prediction
 
 __all__ = ["Code", "Decision", "Limits", "Verdict", "judge", "no_decision"]
@@ -92,9 +92,7 @@ def _refusal(prediction: Prediction, limits: Limits) -> Verdict | None:
         return no_decision(Code.MODEL_FAILED, "the model gave numbers that are none")
     if prediction.kind not in _RULES:
         return no_decision(Code.MODEL_FAILED, "the model gives nothing to judge by")
-    scores = array_of(prediction.scores)
-    # A NaN among them is the least as well as the greatest, and not within anything.
-    if scores.size and not (scores.min() >= -0.01 and scores.max() <= 1.01):
+    if not within(array_of(prediction.scores), -0.01, 1.01):
         return no_decision(Code.MODEL_FAILED, "the model's scores are not numbers from 0 to 1")
     unknown = [label for label in limits.labels if label not in prediction.scores]
     if unknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 
@@ -88,7 +89,7 @@ class CountRule:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """What a person set for one product.
 
@@ -138,7 +139,7 @@ class Limits:
         if (self.area is None) != (self.pixel is None):
             raise ValueError("area and pixel limits of an anomaly map belong together")
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """All labels that are judged, each once."""
         counted = (rule.label for rule in self.counts)
@@ -146,7 +147,11 @@ class Limits:
 
     def band(self, label: str) -> Band:
         """The limits of a label that should be there: its own, or the general ones."""
-        return self.classes.get(label, Band(self.accept, self.reject))
+        return self.classes.get(label, self._general)
+
+    @cached_property
+    def _general(self) -> Band:
+        return Band(self.accept, self.reject)
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in a model file, a job and the API; what is not set is left out."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,16 +71,25 @@ def array_of(scores: Mapping[str, float]) -> NDArray[np.float64]:
     return np.fromiter(scores.values(), np.float64, len(scores))
 
 
-def highest(scores: Mapping[str, float], count: int) -> list[str]:
-    """Labels of the highest scores, best first; of equal ones the first in the mapping."""
+def within(values: NDArray[Any], low: float, high: float) -> bool:
+    """Whether all lie between the two; a NaN, the least as well as the greatest, never does."""
+    if not values.size:
+        return True
+    # By their places: after a model the processor has none of numpy's code at hand, and fetching
+    # what `min` and `max` need takes ten times as long as running it.
+    least, greatest = values.item(values.argmin()), values.item(values.argmax())
+    return bool(low <= least and greatest <= high)
+
+
+def finite(values: NDArray[Any]) -> bool:
+    """Whether all are numbers."""
+    return within(values, -sys.float_info.max, sys.float_info.max)
+
+
+def highest(scores: Mapping[str, float], count: int) -> dict[str, float]:
+    """The highest scores, best first; of equal ones the first in the mapping."""
     values = array_of(scores)
-    if len(values) > count:
-        # Ten of a thousand: what is below the tenth need not be sorted.
-        parted = values.copy()
-        parted.partition(-count)
-        (places,) = (values >= parted[-count]).nonzero()
-    else:
-        places = np.arange(len(values))
-    best = places[(-values[places]).argsort(kind="stable")][:count]
+    best = (-values).argsort(kind="stable")[:count]
     labels = scores.labels if isinstance(scores, Scores) else tuple(scores)
-    return [labels[place] for place in best]
+    found = zip(best.tolist(), values.take(best).tolist(), strict=True)
+    return {labels[place]: score for place, score in found}

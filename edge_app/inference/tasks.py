@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_app.inference.anomaly import read_anomaly, reconstruction_error
 from edge_app.inference.detection import Detection, read_ssd, read_yolo, suppressed
 from edge_app.inference.preprocess import Roi
-from edge_app.inference.scores import Scores
+from edge_app.inference.scores import Scores, finite
 from edge_app.inference.tensor import Array
 from edge_app.inference.view import View
 
@@ -166,7 +166,7 @@ def interpret(
         ValueError: The outputs are not what such a task gives.
     """
     view = view or View.whole(1, 1)
-    sound = all(bool(np.isfinite(values).all()) for values in outputs.values())
+    sound = all(map(finite, outputs.values()))
     if task.kind == "classification":
         return _classified(task, outputs, sound)
     if task.kind == "detection":
@@ -191,7 +191,7 @@ def _classified(task: Task, outputs: Mapping[str, Real], sound: bool) -> Predict
             f"values; the model gives {_shapes(outputs)}"
         )
     scores = activate(logits, task.activation)
-    best = int(np.argmax(scores))
+    best = int(scores.argmax())
     # argmax of a NaN is the NaN itself, so a nonsense answer keeps a nonsense score.
     return Prediction(
         label=task.labels[best],
@@ -199,7 +199,7 @@ def _classified(task: Task, outputs: Mapping[str, Real], sound: bool) -> Predict
         score=float(scores[best]),
         scores=Scores(task.places, scores, task.labels),
         outputs=outputs,
-        sound=sound and (task.activation == "none" or bool(np.isfinite(scores).all())),
+        sound=sound and (task.activation == "none" or finite(scores)),
     )
 
 

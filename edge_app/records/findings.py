@@ -89,10 +89,10 @@ def best_scores(scores: Mapping[str, float], judged: Iterable[str]) -> dict[str,
     """
     if len(scores) <= TOP_SCORES:
         return dict(scores)
-    kept = highest(scores, TOP_SCORES)
     limited = {label: scores[label] for label in judged if label in scores}
-    kept += highest(limited, MAX_JUDGED) if len(limited) > MAX_JUDGED else limited
-    return {label: scores[label] for label in dict.fromkeys(kept)}
+    if len(limited) > MAX_JUDGED:
+        limited = highest(limited, MAX_JUDGED)
+    return highest(scores, TOP_SCORES) | limited
 
 
 def _rounded(one: Detection) -> Detection:

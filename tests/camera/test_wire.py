@@ -9,11 +9,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from camera.plc.record import PlcDecision, PlcRecord
+from camera.request import Reply
+from camera.wire import WireServer
 from edge_app.inference.judge import Code
 
 MAX_REPLY = 254
@@ -335,3 +338,22 @@ def test_pictures_come_whole(shared: Any) -> None:
 
     assert picture.startswith(b"\xff\xd8")
     assert picture.endswith(b"\xff\xd9")
+
+
+def test_a_client_that_reads_late_gets_all_of_a_large_reply(tmp_path: Path) -> None:
+    """What does not fit into the socket at once follows as it is read, and the next reply too."""
+    body = bytes(range(256)) * 20_000
+    server = WireServer(tmp_path / "s", lambda _: Reply(body), "large")
+    server.start()
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(str(tmp_path / "s"))
+            for _ in range(2):
+                client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                time.sleep(0.2)
+                reply = http.client.HTTPResponse(client)
+                reply.begin()
+                assert reply.read() == body
+    finally:
+        server.stop()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge_app.inference.scores import Scores, array_of, highest
+from edge_app.inference.scores import Scores, array_of, finite, highest, within
 
 LABELS = ("a", "b", "c", "d")
 PLACES = {label: place for place, label in enumerate(LABELS)}
@@ -37,9 +39,40 @@ def test_the_highest_are_those_a_sort_would_give(count: int) -> None:
     values = np.random.default_rng(1).integers(0, 4, 50) / 4
     labels = [f"label {place}" for place in range(50)]
     scores = Scores({label: place for place, label in enumerate(labels)}, values)
-    meant = sorted(labels, key=scores.__getitem__, reverse=True)[:count]
+    best = sorted(labels, key=scores.__getitem__, reverse=True)[:count]
+    meant = [(label, scores[label]) for label in best]
 
-    assert highest(scores, count) == meant
-    assert highest(dict(scores), count) == meant
-    assert highest({}, count) == []
+    assert list(highest(scores, count).items()) == meant
+    assert list(highest(dict(scores), count).items()) == meant
+    assert highest({}, count) == {}
     assert array_of(dict(scores)).tolist() == values.tolist()
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=300),
+    st.sampled_from([np.float32, np.float64]),
+    st.data(),
+)
+def test_one_number_that_is_none_is_found_wherever_it_stands(
+    values: list[float], kind: type, data: st.DataObject
+) -> None:
+    """All between the limits, or not: a NaN, an infinity or a value beyond them, at any place."""
+    array = np.array(values, kind)
+    place = data.draw(st.integers(0, len(values) - 1))
+    wrong = data.draw(st.sampled_from([np.nan, np.inf, -np.inf, 1.5, -0.5]))
+
+    assert within(array, 0, 1)
+    assert finite(array)
+    array[place] = wrong
+    assert not within(array, 0, 1)
+    assert finite(array) == bool(np.isfinite(wrong))
+
+
+def test_every_tensor_is_looked_at_whole() -> None:
+    """Whatever its shape and order in memory; one without a value is sound."""
+    tensor = np.asfortranarray(np.zeros((1, 4, 6, 3), np.float32))
+
+    assert finite(tensor)
+    tensor[0, 3, 5, 2] = np.nan
+    assert not finite(tensor)
+    assert finite(np.zeros((0, 4), np.float32))
