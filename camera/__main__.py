@@ -16,16 +16,10 @@ from camera.attempt import one_picture
 from camera.gpio import GpioError
 from camera.sources import SourceLost
 from edge_app import notify
-from edge_app.config import (
-    EXIT_CONFIG,
-    CameraSettings,
-    ConfigError,
-    Settings,
-    load_settings,
-    to_toml,
-)
+from edge_app.config import EXIT_CONFIG, CameraSettings, ConfigError, Settings
 from edge_app.in_use import occupy
 from edge_app.inference.decode import BadImage
+from edge_app.settings_file import load_settings, to_toml
 
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a busy thread hold up the inspection loop several times."""

@@ -12,8 +12,9 @@ from pathlib import Path
 from edge_app import notify
 from edge_app.build import build
 from edge_app.collector import pass_over_what_is_here
-from edge_app.config import EXIT_CONFIG, ConfigError, Settings, load_settings, to_toml
+from edge_app.config import EXIT_CONFIG, ConfigError, Settings
 from edge_app.in_use import InUse, occupy
+from edge_app.settings_file import load_settings, to_toml
 from edge_app.trim import share_one_heap, trimmer
 from edge_app.web.request_id import stamp
 from edge_app.web.server import Server

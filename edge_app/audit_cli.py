@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_app.audit import Audit, AuditError
-from edge_app.config import load_settings
+from edge_app.settings_file import load_settings
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Flask
 
 from edge_app.access import Access
-from edge_app.config import Settings, to_toml
+from edge_app.config import Settings
 from edge_app.crew import Crew
 from edge_app.disk import Disk
 from edge_app.door import Door
@@ -28,6 +28,7 @@ from edge_app.records.recorder import Recorder
 from edge_app.records.retention import Retention
 from edge_app.room import Room
 from edge_app.secret import redacted
+from edge_app.settings_file import to_toml
 from edge_app.status import AppStatus
 from edge_app.surroundings import Surroundings
 from edge_app.tally import Tally

@@ -17,9 +17,9 @@ from typing import Any
 
 from edge_app.box import Heat, read_heat, throttle_count
 from edge_app.certificate import certify, write_certificate
-from edge_app.config import load_settings
 from edge_app.inference.judge import Code
 from edge_app.lines import LineDown, LineReply, Lines
+from edge_app.settings_file import load_settings
 
 READY_S = 60.0
 ANSWER_S = 15.0

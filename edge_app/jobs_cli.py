@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge_app.config import load_settings
 from edge_app.jobs import JobError, JobStore
 from edge_app.lines import Lines
+from edge_app.settings_file import load_settings
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

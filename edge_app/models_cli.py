@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from edge_app.config import load_settings
 from edge_app.inference.bundle import (
     MAX_FILE_BYTES,
     BundleError,
@@ -23,6 +22,7 @@ from edge_app.inference.tasks import Activation, TaskKind
 from edge_app.inference.tensor import TensorInfo
 from edge_app.inference.tune import Tuning
 from edge_app.models import ModelStore, ModelVersion, StoreError
+from edge_app.settings_file import load_settings
 
 Say = Callable[[str], None]
 

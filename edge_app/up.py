@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_app.care.restore import finish
-from edge_app.config import Settings, load_settings
+from edge_app.config import Settings
 from edge_app.inference.judge import Code, Decision
 from edge_app.jobs import Job, JobStore
 from edge_app.lines import LineDown, Lines
 from edge_app.models import ModelStore
 from edge_app.port import port_refused
 from edge_app.records.database import Database
+from edge_app.settings_file import load_settings
 
 DEMO = Path(__file__).parent / "demo"
 DEMO_MODEL = "flange"

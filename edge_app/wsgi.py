@@ -17,8 +17,8 @@ from flask import Flask
 from edge_app import notify
 from edge_app.build import build
 from edge_app.collector import pass_over_what_is_here
-from edge_app.config import load_settings
 from edge_app.in_use import occupy
+from edge_app.settings_file import load_settings
 from edge_app.trim import share_one_heap
 from edge_app.web.request_id import stamp
 

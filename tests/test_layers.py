@@ -22,6 +22,7 @@ ALLOWED = {
         "edge_app.in_use",
         "edge_app.notify",
         "edge_app.secret",
+        "edge_app.settings_file",
         "edge_app.inference",
         "edge_app.models",
         "edge_app.jobs",

@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_app.config import ConfigError, Settings, load_settings
+from edge_app.config import ConfigError, Settings
+from edge_app.settings_file import load_settings
 
 INSTALLED = Path("/etc/lineside/lineside.toml")
 """Where scripts/install puts the settings."""

@@ -24,13 +24,14 @@ from edge_app.care.backup import (
     Manifest,
     allowed_bytes,
 )
-from edge_app.config import ConfigError, load_settings
+from edge_app.config import ConfigError
 from edge_app.inference.acceptance import prove
 from edge_app.inference.durable import link_durably
 from edge_app.jobs import JobError, JobStore
 from edge_app.models import ModelStore, StoreError
 from edge_app.records.floor import read_floor
 from edge_app.records.schema import VERSION
+from edge_app.settings_file import load_settings
 from edge_app.shelf import ACTIVE
 
 LEAST_FREE_BYTES = 50_000_000

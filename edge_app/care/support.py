@@ -29,10 +29,11 @@ from edge_app.care.finding import fault, told
 from edge_app.care.place import Place, add_place, place_of
 from edge_app.care.scrub import Scrub, secrets_of
 from edge_app.care.services import RUNS, units_of
-from edge_app.config import ConfigError, Settings, load_settings, to_toml
+from edge_app.config import ConfigError, Settings
 from edge_app.inference.interpreter import installed_runtimes
 from edge_app.jobs import JobStore
 from edge_app.models import ModelStore
+from edge_app.settings_file import load_settings, to_toml
 
 MAX_TEXT_BYTES = 2_000_000
 MAX_BYTES = 30_000_000

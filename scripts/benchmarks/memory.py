@@ -12,7 +12,7 @@ from benchmarks.figures import Part, Table, ratio
 from benchmarks.part_app import wait_until
 from benchmarks.place import SCRIPTS, Place, draw_photo
 from benchmarks.processes import Running, all_stopped, resident_mb, start
-from edge_app.config import load_settings
+from edge_app.settings_file import load_settings
 
 SIZES_PX = ((640, 480), (1280, 960), (1920, 1440), (4000, 3000))
 """From a webcam's picture to a phone's."""

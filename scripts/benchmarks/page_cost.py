@@ -29,7 +29,7 @@ from benchmarks.page import markdown
 from benchmarks.place import DEMO_MODEL, PLC_REALTIME, ROOT, Missing, Place
 from benchmarks.processes import Running, all_stopped, cpu_s, family, first, resident_mb
 from benchmarks.windows import SHOWN, Visit, browser, opened, visit
-from edge_app.config import load_settings
+from edge_app.settings_file import load_settings
 
 PERIOD_S = 0.1
 PARTS = ROOT / "edge_app" / "demo" / "parts"

@@ -16,7 +16,7 @@ from benchmarks.clients import Answered, ask, hey, hey_open, multipart
 from benchmarks.figures import SPREAD_HEADER, Part, Table, ms, percentile, ratio, spread_row
 from benchmarks.place import APP_NICENESS, CLIENT_NICENESS, SCRIPTS, Place
 from benchmarks.processes import NotReady, Running, all_stopped, niced, resident_mb, start
-from edge_app.config import load_settings
+from edge_app.settings_file import load_settings
 
 DEADLINE_MS = 200.0
 CLIENTS = 8

@@ -16,8 +16,9 @@ from benchmarks.crowd import Crowd, Tally, crowd
 from benchmarks.figures import SPREAD_HEADER, Part, Table, ms, percentile, ratio, spread_row
 from benchmarks.place import LINE_NICENESS, LINE_REALTIME, PLC_REALTIME, Place
 from benchmarks.processes import Running, all_stopped, cpu_s, first, resident_mb
-from edge_app.config import Settings, load_settings
+from edge_app.config import Settings
 from edge_app.records.database import Database
+from edge_app.settings_file import load_settings
 
 PERIOD_S = 0.030
 """33 parts a second: five times what a 200 ms budget has to carry."""

@@ -17,11 +17,11 @@ from benchmarks.clients import Plc
 from benchmarks.figures import SPREAD_HEADER, Part, Table, ms, percentile, ratio, spread_row
 from benchmarks.place import APP_NICENESS, MODEL, PLC_REALTIME, Place
 from benchmarks.processes import Running, all_stopped, first
-from edge_app.config import load_settings
 from edge_app.inference.guess import Told
 from edge_app.inference.judge import Code
 from edge_app.lines import LineDown, Lines
 from edge_app.models import ModelStore, StoreError
+from edge_app.settings_file import load_settings
 
 PERIOD_S = 0.025
 SWAP_S = 30.0

@@ -33,9 +33,10 @@ from camera.sources.mjpeg import MjpegSource
 from camera.sources.opencv import FileSource, StreamSource, V4l2Source
 from camera.sources.pattern import draw_number, read_number
 from camera.sources.picamera import PicameraSource
-from edge_app.config import CameraSettings, ConfigError, Settings, to_toml
+from edge_app.config import CameraSettings, ConfigError, Settings
 from edge_app.records.archive import encode_jpeg
 from edge_app.secret import redacted, split_credentials, with_credentials
+from edge_app.settings_file import to_toml
 
 
 class MjpegServer:

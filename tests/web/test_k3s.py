@@ -16,7 +16,8 @@ import yaml
 
 from camera.assembly import check
 from camera.plc.record import PlcRecord
-from edge_app.config import Settings, load_settings
+from edge_app.config import Settings
+from edge_app.settings_file import load_settings
 
 K3S = Path(__file__).parents[2] / "deploy" / "k3s"
 MANIFEST = {one["kind"]: one for one in yaml.safe_load_all((K3S / "lineside.yaml").read_text())}

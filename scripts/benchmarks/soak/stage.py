@@ -14,12 +14,13 @@ from pathlib import Path
 from benchmarks.place import DEMO_MODEL, Missing, Place
 from benchmarks.processes import Running, family, start
 from benchmarks.soak.reference import references
-from edge_app.config import Settings, load_settings
+from edge_app.config import Settings
 from edge_app.inference.bundle import read_bundle, write_bundle
 from edge_app.inference.durable import write_durably
 from edge_app.inference.guess import Told
 from edge_app.jobs import Job, JobStore
 from edge_app.models import ModelStore
+from edge_app.settings_file import load_settings
 
 MODEL = "soak"
 TMPFS_MB = 400

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_app.config import AppSettings, ConfigError, Settings, load_settings, to_toml
+from edge_app.config import AppSettings, ConfigError, Settings
+from edge_app.settings_file import load_settings, to_toml
 from edge_app.settings_page import settings_page
 
 ROOT = Path(__file__).parents[1]
