@@ -16,8 +16,8 @@ MAX_FIRST_LINE_BYTES = 2000
 MAX_LINE_BYTES = 8192
 MAX_HEADERS = 40
 
-EXPECTED_LINE = "expected a method, an address and HTTP/1.0 or HTTP/1.1"
-VERSIONS = {"HTTP/1.0": (1, 0), "HTTP/1.1": (1, 1)}
+_EXPECTED = "expected a method, an address and HTTP/1.0 or HTTP/1.1"
+_VERSIONS = {"HTTP/1.0": (1, 0), "HTTP/1.1": (1, 1)}
 
 _VERSION = re.compile(r"HTTP/(\d{1,10})\.(\d{1,10})", re.ASCII)
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -99,14 +99,14 @@ def _taken_apart(line: str) -> tuple[str, str, tuple[int, int]]:
     if len(words) == 2 and words[0] == "GET":
         return words[0], words[1], (0, 9)
     if len(words) != 3:
-        raise BadRequest(EXPECTED_LINE)
-    return words[0], words[1], VERSIONS.get(words[2]) or _version(words[2])
+        raise BadRequest(_EXPECTED)
+    return words[0], words[1], _VERSIONS.get(words[2]) or _version(words[2])
 
 
 def _version(word: str) -> tuple[int, int]:
     found = _VERSION.fullmatch(word)
     if found is None:
-        raise BadRequest(EXPECTED_LINE)
+        raise BadRequest(_EXPECTED)
     version = int(found[1]), int(found[2])
     if version >= (2, 0):
         raise BadRequest("expected HTTP/1.0 or HTTP/1.1", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
